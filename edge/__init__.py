@@ -1,0 +1,3 @@
+"""OPACA Edge: an OPACA runtime platform for small computers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,142 @@
+"""The error tree of the platform; it knows no HTTP (`edge.http.errors` gives each class a status).
+
+    OpacaError
+    ├── BadInput                 the caller's request cannot be understood or does not fit
+    │   ├── ParameterMismatch    arguments, query values, requirements, configuration that do not fit
+    │   ├── Undecodable          JSON that is malformed or does not fit the model
+    │   ├── EmptyBody            no JSON where a model is expected
+    │   ├── UnsupportedContent   a body that is not JSON
+    │   ├── NotAcceptable        the caller accepts nothing that we can produce
+    │   ├── TooLarge             a body above the limit
+    │   └── TooSlow              a body that does not arrive in time
+    ├── NotFound                 no such agent, action, stream, container, image, connection
+    ├── Conflict                 the name is taken
+    ├── NotLoggedIn              no token, or one that is not valid
+    ├── NotAllowed               role, owner or origin forbid it
+    ├── CalleeError              the container or platform asked did not deliver
+    │   ├── RemoteError          it answered with an error (kept as `cause`)
+    │   ├── Unreachable          it could not be reached, or went away
+    │   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
+    │   ├── NotReady             a container that did not come up
+    │   ├── NotKept              a leg that promises durability could not keep the message
+    │   └── BadAnswer            it answered with success, but not as the contract says
+    ├── Overloaded               a limit of this platform is reached; try again later
+    └── Unsupported              the contract knows it, this party does not offer it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What another party said was wrong: the `cause` of an error answer (contract, section 1.3).
+
+    Attributes:
+        status: The other party's status, None for an inner exception without one.
+        message: Its text, None if it gave none.
+        cause: What it named as its own cause.
+    """
+
+    status: int | None
+    message: str | None
+    cause: Cause | None = None
+
+
+class OpacaError(Exception):
+    """Base of every error that a caller of the platform may see.
+
+    Attributes:
+        message: What went wrong and what was expected; shown to callers.
+        cause: What the party behind it answered, if there was one.
+    """
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+
+
+class BadInput(OpacaError):
+    """The request cannot be understood or does not fit."""
+
+
+class ParameterMismatch(BadInput):
+    """Arguments, query values, requirements or configuration that do not fit."""
+
+
+class Undecodable(BadInput):
+    """JSON that is malformed or does not fit the model."""
+
+
+class EmptyBody(BadInput):
+    """A body is missing, empty, or the JSON literal null where a model is expected."""
+
+
+class UnsupportedContent(BadInput):
+    """The body's content type is not JSON."""
+
+
+class NotAcceptable(BadInput):
+    """The Accept header excludes everything the route can produce."""
+
+
+class TooLarge(BadInput):
+    """The body is larger than the limit, which the message names."""
+
+
+class TooSlow(BadInput):
+    """The body did not arrive in time."""
+
+
+class NotFound(OpacaError):
+    """No such agent, action, stream, container, image or connection."""
+
+
+class Conflict(OpacaError):
+    """The name is taken."""
+
+
+class NotLoggedIn(OpacaError):
+    """No token, or one that is not valid."""
+
+
+class NotAllowed(OpacaError):
+    """Role, owner or origin forbid it."""
+
+
+class CalleeError(OpacaError):
+    """The container or platform that was asked did not deliver."""
+
+
+class RemoteError(CalleeError):
+    """The other party answered with an error; `cause` holds it."""
+
+
+class Unreachable(CalleeError):
+    """The other party could not be reached, or went away before it was asked."""
+
+
+class OutcomeUnknown(CalleeError):
+    """No answer in time, or the answer was lost: what was asked may have happened."""
+
+
+class NotReady(CalleeError):
+    """A container did not come up."""
+
+
+class NotKept(CalleeError):
+    """A leg that promises durability could not keep the message (contract, Decision 2)."""
+
+
+class BadAnswer(CalleeError):
+    """The other party answered with success, but the body is not what the contract says."""
+
+
+class Overloaded(OpacaError):
+    """A limit of this platform is reached; the same request may succeed later."""
+
+
+class Unsupported(OpacaError):
+    """The contract knows it, this party does not offer it (e.g. container login)."""

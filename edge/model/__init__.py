@@ -1,0 +1,1 @@
+"""The OPACA models as msgspec Structs; the only place that knows camelCase."""

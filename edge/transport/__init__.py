@@ -1,0 +1,1 @@
+"""How a call reaches a container or another platform: one interface, several roads."""
