@@ -5,6 +5,7 @@
     │   ├── ParameterMismatch    arguments, query values, requirements, configuration that do not fit
     │   ├── Undecodable          JSON that is malformed or does not fit the model
     │   ├── EmptyBody            no JSON where a model is expected
+    │   ├── BrokenRequest        the HTTP framing or the path is not valid
     │   ├── UnsupportedContent   a body that is not JSON
     │   ├── NotAcceptable        the caller accepts nothing that we can produce
     │   ├── TooLarge             a body above the limit
@@ -13,6 +14,7 @@
     ├── Conflict                 the name is taken
     ├── NotLoggedIn              no token, or one that is not valid
     ├── NotAllowed               role, owner or origin forbid it
+    ├── ActionFailed             an agent of ours raised, hung or returned what is no JSON
     ├── CalleeError              the container or platform asked did not deliver
     │   ├── RemoteError          it answered with an error (kept as `cause`)
     │   ├── Unreachable          it could not be reached, or went away
@@ -74,6 +76,10 @@ class EmptyBody(BadInput):
     """A body is missing, empty, or the JSON literal null where a model is expected."""
 
 
+class BrokenRequest(BadInput):
+    """The request's HTTP framing or its path is not valid."""
+
+
 class UnsupportedContent(BadInput):
     """The body's content type is not JSON."""
 
@@ -104,6 +110,10 @@ class NotLoggedIn(OpacaError):
 
 class NotAllowed(OpacaError):
     """Role, owner or origin forbid it."""
+
+
+class ActionFailed(OpacaError):
+    """An agent's method raised, hung or returned what is no JSON; the message names agent and reason."""
 
 
 class CalleeError(OpacaError):

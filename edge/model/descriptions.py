@@ -1,6 +1,7 @@
 """Descriptions of platforms, containers, agents and what they offer (contract, section 4.1).
 
-Every field is written, as null if it has no value, because the reference decodes strictly; only what is UNSET is left out.
+Every field is written, as null if it has no value, because the reference decodes strictly; only what is UNSET
+is left out.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class StreamMode(StrEnum):
     POST = "POST"
 
 
-class _Model(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class _Model(Struct, rename="camel", forbid_unknown_fields=True):
     """Base of the models: camelCase on the wire, unknown properties are refused."""
 
 
@@ -57,7 +58,7 @@ class ArrayItems(_Model):
     """What the elements of an array are."""
 
     type: str
-    items: ArrayItems | None | UnsetType = UNSET
+    items: ArrayItems | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         if self.items is None:
@@ -70,7 +71,7 @@ class Parameter(_Model):
     type: str
     required: bool = True
     default_value: JsonValue | UnsetType = UNSET
-    items: ArrayItems | None | UnsetType = UNSET
+    items: ArrayItems | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         # null and absent are the same; only absent is written.
@@ -150,7 +151,7 @@ class Connectivity(_Model):
     extra_port_mappings: dict[int, PortDescription] = field(default_factory=dict)
 
 
-class AgentContainer(_Model):
+class AgentContainer(_Model, kw_only=True):
     """A running container and its agents."""
 
     container_id: str
@@ -162,7 +163,7 @@ class AgentContainer(_Model):
     connectivity: Connectivity | None = None
 
 
-class RuntimePlatform(_Model):
+class RuntimePlatform(_Model, kw_only=True):
     """A platform, its containers and its connections."""
 
     platform_id: str
