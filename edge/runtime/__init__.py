@@ -1,0 +1,1 @@
+"""What a platform decides: who is asked, whether it fits, what is kept."""
