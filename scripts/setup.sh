@@ -7,8 +7,8 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # The oldest Python that pyproject.toml accepts: Debian 12's.
 oldest_minor=11
 
-# Progress and complaints go to stderr: stdout belongs to what the script starts.
-say() { printf '%s\n' "$*" >&2; }
+# Progress and complaints, one line each, go to stderr: stdout belongs to what the script starts.
+say() { printf '%s\n' "$@" >&2; }
 
 fail() {
     say "$@"
@@ -66,11 +66,11 @@ find_python() {
     fi
     python=$new_enough
     can_make_environments "$python" || python=/usr/bin/python3
-    can_make_environments "$python" || fail "python3-venv is installed, but $python still cannot make virtual environments."
+    can_make_environments "$python" || fail "python3-venv is installed, but $python cannot make virtual environments."
 }
 
-# environment_stamp FOLDER FILE... prints what an environment was made from. The interpreter is part of it (an upgrade of
-# the system replaces it), and the path (an environment cannot be moved).
+# environment_stamp FOLDER FILE... prints what an environment was made from. The interpreter is part of it (an upgrade
+# of the system replaces it), and the path (an environment cannot be moved).
 environment_stamp() {
     local folder=$1
     shift
@@ -97,9 +97,9 @@ environment() {
         flock 9
         is_current "$stamp" "$folder" "${files[@]}" && return
         make_environment "$folder" || return
-        say "Installing what ${folder##*/} needs for '$name'; this is done once and takes a minute or two on a small machine."
-        "$folder/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check --no-input --prefer-binary "$@" 9<&- >&2 ||
-            return
+        say "Installing into ${folder#"$repository"/} for '$name'. This happens once; a small machine takes minutes."
+        "$folder/bin/python" -m pip install "${quiet[@]}" --disable-pip-version-check --no-input --prefer-binary \
+            "$@" 9<&- >&2 || return
         environment_stamp "$folder" "${files[@]}" >"$stamp"
     } 9<"$repository"
 }
@@ -120,7 +120,7 @@ make_environment() {
     "$python" -m venv --clear "$folder" 9<&- >&2
 }
 
-# project_environment EXTRAS: the environment of the project itself, editable, with extras of pyproject.toml ('' for none).
+# project_environment EXTRAS: the environment of the project, editable, with extras of pyproject.toml ('' for none).
 project_environment() {
     local extra=$1
     environment "$repository/.venv" "${extra:-run}" "$repository/pyproject.toml" -- \
