@@ -1,0 +1,150 @@
+"""What every test stands on: sizes, seeds, a watch for blocking calls, and nothing left behind.
+
+Warnings are errors and 20 s the time limit (pyproject.toml; `@pytest.mark.timeout(60)` lengthens it). pytest-asyncio's
+`unused_tcp_port` is the free port to take where port 0 cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+SEED = 20260421
+
+# How long what a test started may take to go away after it, in seconds: sockets close on the loop's next turns.
+GRACE_S = 2.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run at the sizes that the documentation states")
+
+
+@pytest.fixture(scope="session")
+def at_size(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """`at_size(200, 10_000)`: the first by default, the second under --full."""
+    is_full = bool(request.config.getoption("--full"))
+
+    def choose(small: int, full: int) -> int:
+        return full if is_full else small
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def real_part() -> Callable[[str], Path]:
+    """`real_part("opaca")`: the interpreter of a foreign program's environment under .venvs, set up by scripts/test.
+
+    Where it is missing the test is skipped, or fails if CI is set.
+    """
+
+    def interpreter_of(name: str) -> Path:
+        interpreter = Path(__file__).parent.parent / ".venvs" / name / "bin" / "python"
+        if not interpreter.exists():
+            complaint = f"{name} is not installed: run scripts/test, which makes .venvs/{name}"
+            pytest.fail(complaint) if os.environ.get("CI") else pytest.skip(complaint)
+        return interpreter
+
+    return interpreter_of
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """Every test draws the same random numbers in every run; for a generator of its own it takes this seed."""
+    random.seed(SEED)
+    return SEED
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_call(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A blocking call of `edge` on the loop raises; `@pytest.mark.may_block` is for agents that block on purpose."""
+    if request.node.get_closest_marker("may_block") or not inspect.iscoroutinefunction(request.function):
+        yield
+        return
+    with blockbuster_ctx("edge"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test leaves no thread, child process or open file; what a fixture of a wider scope holds was there before."""
+    before = _threads() | _children() | _open_files()
+    yield
+    if request.node.get_closest_marker("leaves_things"):
+        return
+    give_up_at = time.monotonic() + GRACE_S
+    while left := (_threads() | _children() | _open_files()) - before:
+        if time.monotonic() > give_up_at:
+            pytest.fail(f"left behind: {', '.join(sorted(left))}")
+        time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def no_task_left(request: pytest.FixtureRequest, nothing_left: None) -> Iterator[None]:
+    """A coroutine test leaves no task, and nothing that asyncio could only complain about in the log."""
+    if not inspect.iscoroutinefunction(request.function):
+        yield
+        return
+    request.getfixturevalue("_all_tasks_end")
+    complaints = _Complaints(logging.ERROR)
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(complaints)
+    yield
+    logger.removeHandler(complaints)
+    if complaints.messages:
+        pytest.fail("asyncio complained: " + "; ".join(complaints.messages))
+
+
+@pytest.fixture
+async def _all_tasks_end() -> AsyncIterator[None]:
+    yield
+    give_up_at = time.monotonic() + GRACE_S
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        if time.monotonic() > give_up_at:
+            pytest.fail("tasks left behind: " + ", ".join(sorted(map(repr, left))))
+        await asyncio.sleep(0.005)
+
+
+class _Complaints(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
+def _threads() -> set[str]:
+    return {f"thread {thread.name} ({thread.ident})" for thread in threading.enumerate()}
+
+
+def _children() -> set[str]:
+    children: set[str] = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        try:
+            children.update(f"process {child}" for child in listing.read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread ended while we looked
+    return children
+
+
+def _open_files() -> set[str]:
+    """Sockets, pipes, files; not devices and not the listing itself."""
+    links: set[str] = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{descriptor}")
+        except FileNotFoundError:
+            continue  # the listing's own descriptor
+        if not target.startswith(("/dev/", "/proc/self/fd")):
+            links.add(f"descriptor {descriptor} ({target})")
+    return links
