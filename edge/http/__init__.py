@@ -1,0 +1,1 @@
+"""What every HTTP server of the project shares: platform, agents that run alone, and bridge."""

@@ -1,0 +1,170 @@
+"""The way of a request: path, route, caller, events, handler, answer. One for platform, container and bridge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from aiohttp.web import BaseRequest, StreamResponse
+
+from edge.errors import OpacaError
+from edge.http import cors
+from edge.http.answer import response_of, stream_response
+from edge.http.caller import Gate
+from edge.http.errors import error_reply, generic_reply
+from edge.http.limits import Limits
+from edge.http.replies import Kind, Reply, StreamReply, demand_json
+from edge.http.request import BodyBudget, Request
+from edge.http.routes import Match, RouteTable
+
+log = logging.getLogger(__name__)
+
+# Raw paths that the reference's firewall refuses, and what is no printable ASCII (contract, section 1.2).
+_BAD_PATH = re.compile(r"//|[;\\#]|\.\.|%(?:2[fFeE]|3[bB]|5[cC]|25|00|0[aAdD])|[^\x21-\x7e]|^[^/]")
+_ORIGIN_OF_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.ASCII | re.IGNORECASE)
+
+# The caller left before the answer; nobody sees this status but the history.
+_CALLER_LEFT = 499
+
+
+class EventSink(Protocol):
+    """Where the events of requests go."""
+
+    def call(self, route: str, sender_id: str | None) -> str:
+        """Record the beginning of a request and return the event's ID."""
+
+    def end(self, call_id: str, route: str, sender_id: str | None, status: int) -> None:
+        """Record with which status it was answered."""
+
+
+class Dispatcher:
+    """Answers requests by a route table.
+
+    Attributes:
+        endless: Tasks of streams and WebSockets, which have no end of their own; whoever stops the server cancels them.
+    """
+
+    def __init__(self, table: RouteTable, gate: Gate, limits: Limits, events: EventSink | None = None) -> None:
+        self.endless: set[asyncio.Task[object]] = set()
+        self._table = table
+        self._gate = gate
+        self._limits = limits
+        self._events = events
+        self._budget = BodyBudget(limits.max_bodies_bytes)
+
+    async def __call__(self, http: BaseRequest) -> StreamResponse:
+        """Answer one request; raises nothing but `ConnectionError` and `CancelledError`."""
+        raw_path, _, raw_query = http.raw_path.partition("?")
+        if not raw_path.startswith("/"):
+            raw_path = _ORIGIN_OF_ABSOLUTE_FORM.sub("", raw_path) or "/"
+        request = Request(http, raw_path, raw_query, self._budget, self._limits.max_body_bytes, self.endless)
+        try:
+            path = _decoded(raw_path)
+            if path is None:
+                return response_of(generic_reply(400, raw_path), request, False, False)
+            match = self._table.find(request.method, path)
+            if http.method == "OPTIONS":
+                return response_of(self._options(request, match), request, True, False)
+            if http.method == "HEAD" and match.route is not None and match.route.makes_events:
+                match = Match(None, {}, match.allowed, match.has_cors)  # a stream has no head of its own
+            return await self._answer(request, match)
+        finally:
+            request.release()
+
+    def _options(self, request: Request, match: Match) -> Reply:
+        try:
+            # Browsers send preflights without token (contract, Q29).
+            if not cors.is_preflight(request):
+                self._gate.admit(request, match.route)
+        except OpacaError as error:
+            return error_reply(error, request.raw_path)
+        return cors.answer_options(request, match) or generic_reply(404, request.raw_path)
+
+    async def _answer(self, request: Request, match: Match) -> StreamResponse:
+        try:
+            request.caller = self._gate.admit(request, match.route)
+        except OpacaError as error:
+            return response_of(error_reply(error, request.raw_path), request, True, True)
+        route = match.route
+        makes_events = (
+            route.makes_events if route is not None else self._table.makes_events(request.method, request.raw_path)
+        )
+        if self._events is None or not makes_events:
+            return await self._respond(request, match, None)
+        # A WebSocket, a stream, an answer: the history is told before the last byte of it is sent, so that who has read
+        # an answer may rely on its event.
+        story = _Story(self._events, f"{request.method} {request.raw_path}", request.sender_id)
+        request.call_id = story.call_id
+        try:
+            return await self._respond(request, match, story)
+        finally:
+            story.end(_CALLER_LEFT)
+
+    async def _respond(self, request: Request, match: Match, story: _Story | None) -> StreamResponse:
+        answer = await self._handle(request, match)
+        if isinstance(answer, StreamResponse):
+            return answer
+        if isinstance(answer, StreamReply):
+            response = await stream_response(
+                answer, request, match.has_cors, lambda: None if story is None else story.end(200)
+            )
+            if story is not None:
+                story.end(response.status)
+            return response
+        if story is not None:
+            story.end(answer.status)
+        return response_of(answer, request, True, match.has_cors)
+
+    async def _handle(self, request: Request, match: Match) -> Reply | StreamReply | StreamResponse:
+        route = match.route
+        if route is None:
+            if not match.allowed:
+                return generic_reply(404, request.raw_path)
+            refusal = generic_reply(405, request.raw_path)
+            return Reply(refusal.body, refusal.content_type, 405, (("Allow", ",".join(match.allowed)),))
+        request.parameters = match.parameters
+        try:
+            if route.produces is Kind.JSON:
+                demand_json(request.accept)
+            return await route.handler(request)
+        except OpacaError as error:
+            return error_reply(error, request.raw_path)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.raw_path)
+            return generic_reply(500, request.raw_path)
+
+
+class _Story:
+    """The events of one request: a CALL, and one end."""
+
+    __slots__ = ("_events", "_has_ended", "_route", "_sender_id", "call_id")
+
+    def __init__(self, events: EventSink, route: str, sender_id: str | None) -> None:
+        self._events = events
+        self._route = route
+        self._sender_id = sender_id
+        self._has_ended = False
+        self.call_id = events.call(route, sender_id)
+
+    def end(self, status: int) -> None:
+        """Tell the end; only the first one counts."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._events.end(self.call_id, self._route, self._sender_id, status)
+
+
+def _decoded(raw_path: str) -> str | None:
+    """Return the percent-decoded path, None if it is one that is refused."""
+    if _BAD_PATH.search(raw_path):
+        return None
+    if "%" not in raw_path:
+        return raw_path
+    try:
+        path = unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        return None
+    # A percent sign that is left was no escape.
+    return None if "%" in path else path

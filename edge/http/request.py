@@ -1,0 +1,211 @@
+"""A request as the handlers see it: parameters, query, and a body that is bounded before it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import TypeVar
+
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import BaseRequest, RequestPayloadError
+
+from edge.errors import BrokenRequest, Overloaded, TooLarge, TooSlow, UnsupportedContent
+from edge.http.caller import Caller, Role
+from edge.http.query import EMPTY_QUERY, Query
+from edge.model.codec import decode
+
+T = TypeVar("T")
+
+# The slowest body that is waited for: this long, and longer by what has come at 1 KiB/s.
+_BODY_TIME_S = 30.0
+_SLOWEST_BYTES_PER_S = 1024.0
+
+NOBODY = Caller(name="", role=Role.OPEN)
+
+
+class BodyBudget:
+    """Bounds the bodies that are in memory at one time, over all connections."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    def take(self, count: int) -> None:
+        """Count bytes as held.
+
+        Raises:
+            Overloaded: the bodies in flight would exceed the limit.
+        """
+        if self.held_bytes + count > self._limit_bytes:
+            raise Overloaded(
+                f"the requests being served hold {self.held_bytes} bytes of bodies, at most {self._limit_bytes} are"
+                " allowed; try again in a moment"
+            )
+        self.held_bytes += count
+
+    def give_back(self, count: int) -> None:
+        """Count bytes as freed."""
+        self.held_bytes -= count
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        method: HEAD arrives as GET.
+        raw_path: As it came, without the query.
+        parameters: Percent-decoded values of the path's segments.
+        caller: Who is calling; set by the gate.
+        call_id: ID of the CALL event of this request; None where it makes none.
+        http: aiohttp's request, for handlers that take over the connection.
+    """
+
+    __slots__ = (
+        "_budget", "_endless", "_held_bytes", "_max_body_bytes", "_query", "_raw_query", "call_id", "caller", "http",
+        "method", "parameters", "raw_path",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        http: BaseRequest,
+        raw_path: str,
+        raw_query: str,
+        budget: BodyBudget,
+        max_body_bytes: int,
+        endless: set[asyncio.Task[object]],
+    ) -> None:
+        self.http = http
+        self.method = "GET" if http.method == "HEAD" else http.method
+        self.raw_path = raw_path
+        self.parameters: dict[str, str] = {}
+        self.caller = NOBODY
+        self.call_id: str | None = None
+        self._raw_query = raw_query
+        self._query: Query | None = None
+        self._budget = budget
+        self._held_bytes = 0
+        self._max_body_bytes = max_body_bytes
+        self._endless = endless
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names in any case."""
+        return self.http.headers
+
+    @property
+    def sender_id(self) -> str | None:
+        """Who says to be calling: the value of the header `sender-id`."""
+        return self.http.headers.get("sender-id")
+
+    @property
+    def accept(self) -> str | None:
+        """The Accept header."""
+        return self.http.headers.get("Accept")
+
+    @property
+    def query(self) -> Query:
+        """The query parameters; `ParameterMismatch` if they cannot be read."""
+        if self._query is None:
+            self._query = Query(self._raw_query) if self._raw_query else EMPTY_QUERY
+        return self._query
+
+    async def json(self, model: type[T]) -> T:
+        """Return the body, decoded.
+
+        Raises:
+            UnsupportedContent: the content type is not JSON; a missing one is taken for JSON (contract, Q30).
+            EmptyBody, Undecodable, TooLarge, TooSlow, BrokenRequest, Overloaded: as their names say.
+        """
+        content_type = self.http.headers.get("Content-Type")
+        body = await self.body()
+        if body and content_type is not None and not _is_json(content_type):
+            raise UnsupportedContent(f"Content-Type {content_type[:100]}: expected application/json")
+        return decode(body, model)
+
+    async def text(self) -> str:
+        """Return a bare text, trimmed, without one pair of quotes around it (contract, section 1.2).
+
+        Raises:
+            BrokenRequest: no UTF-8. Others as `json`.
+        """
+        try:
+            text = (await self.body()).decode().strip()
+        except UnicodeDecodeError as error:
+            raise BrokenRequest("the body is no UTF-8") from error
+        return text.removeprefix('"').removesuffix('"')
+
+    async def body(self) -> bytes:
+        """Return the whole body; its size and the time it takes are bounded."""
+        content = self.http.content
+        if content.is_eof() and content.exception() is None:
+            body = content.read_nowait(-1)  # it came with the headers: the usual case
+            if len(body) > self._max_body_bytes:
+                raise self._too_large()
+            return body
+        declared = self.http.headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+            raise self._too_large()
+        await self._continue()
+        try:
+            return await self._collect()
+        except (RequestPayloadError, HttpProcessingError, ValueError) as error:
+            raise BrokenRequest(f"the body broke off: {error}") from error
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, any size.
+
+        Raises:
+            BrokenRequest: the caller broke off.
+        """
+        await self._continue()
+        try:
+            while piece := await self.http.content.readany():
+                yield piece
+        except (RequestPayloadError, HttpProcessingError) as error:
+            raise BrokenRequest(f"the body broke off: {error}") from error
+
+    def mark_endless(self) -> None:
+        """Say that this request has no end of its own, so that it is cancelled when the server stops."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._endless.add(task)
+            task.add_done_callback(self._endless.discard)
+
+    def release(self) -> None:
+        """Give back what the body held; called once when the request is over."""
+        if self._held_bytes:
+            self._budget.give_back(self._held_bytes)
+            self._held_bytes = 0
+
+    async def _collect(self) -> bytes:
+        body = bytearray()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            try:
+                async with asyncio.timeout_at(started + _BODY_TIME_S + len(body) / _SLOWEST_BYTES_PER_S):
+                    piece = await self.http.content.readany()
+            except TimeoutError:
+                raise TooSlow(f"{len(body)} bytes of the body came in {loop.time() - started:.0f} s") from None
+            if not piece:
+                return bytes(body)
+            if len(body) + len(piece) > self._max_body_bytes:
+                raise self._too_large()
+            self._budget.take(len(piece))
+            self._held_bytes += len(piece)
+            body += piece
+
+    async def _continue(self) -> None:
+        """Tell a client that waits for permission to send its body (RFC 9110, section 10.1.1)."""
+        if self.http.headers.get("Expect", "").lower() == "100-continue" and not self.http.content.is_eof():
+            writer = self.http.writer
+            await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            writer.output_size = 0  # the answer itself has not begun
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self._max_body_bytes} bytes")
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

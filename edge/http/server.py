@@ -1,0 +1,74 @@
+"""Listening: sockets, TLS later, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from edge.http.dispatch import Dispatcher
+from edge.http.limits import GuardedServer, Limits
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 128
+
+
+class HttpServer:
+    """Serves a dispatcher on listening sockets, as an async context manager.
+
+    Leaving it stops listening, cancels streams and WebSockets, gives running requests `limits.shutdown_time_s` and
+    closes every connection.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, sockets: Sequence[socket.socket], limits: Limits) -> None:
+        self._dispatcher = dispatcher
+        self._sockets = sockets
+        self._limits = limits
+        self._listeners: list[asyncio.Server] = []
+        self._server: GuardedServer | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = GuardedServer(self._dispatcher, self._limits)
+        for listening in self._sockets:
+            self._listeners.append(await loop.create_server(self._server, sock=listening, backlog=_BACKLOG))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        for listener in self._listeners:
+            listener.close()
+        for task in list(self._dispatcher.endless):
+            task.cancel()
+        self._server.pre_shutdown()
+        await self._server.shutdown(self._limits.shutdown_time_s)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        return 0 if self._server is None else len(self._server.connections)
+
+
+def listen(host: str, tcp_port: int) -> socket.socket:
+    """Return a socket listening on one address; `tcp_port` 0 lets the system choose.
+
+    Raises:
+        OSError: the address is taken, not ours, or not permitted.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, tcp_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
