@@ -1,0 +1,1 @@
+"""The platform's HTTP: one route table, thin handlers."""

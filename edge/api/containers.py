@@ -1,0 +1,45 @@
+"""Containers: what runs, and the wishes to start, update, stop and describe anew."""
+
+from __future__ import annotations
+
+from edge.http.replies import NOTHING, Reply, boolean_reply, json_reply, text_reply
+from edge.http.request import Request
+from edge.model.requests import PostAgentContainer
+from edge.runtime.platform import Platform
+
+
+class ContainerHandlers:
+    """Handlers of `/containers`."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._directory = platform.directory
+        self._deployment = platform.deployment
+
+    async def list_containers(self, request: Request) -> Reply:
+        """`GET /containers`, from memory."""
+        return json_reply([container.description for container in self._directory.containers])
+
+    async def get_container(self, request: Request) -> Reply:
+        """`GET /containers/{id}`; an unknown one is 200 with zero bytes."""
+        container = self._directory.container(request.parameters["id"])
+        return NOTHING if container is None else json_reply(container.description)
+
+    async def add(self, request: Request) -> Reply:
+        """`POST /containers`."""
+        request.query.integer("timeout", -1)
+        container_id = await self._deployment.add(await request.json(PostAgentContainer))
+        return text_reply(container_id, request.accept)
+
+    async def update(self, request: Request) -> Reply:
+        """`PUT /containers`."""
+        request.query.integer("timeout", -1)
+        container_id = await self._deployment.update(await request.json(PostAgentContainer))
+        return text_reply(container_id, request.accept)
+
+    async def remove(self, request: Request) -> Reply:
+        """`DELETE /containers/{id}`."""
+        return boolean_reply(await self._deployment.remove(request.parameters["id"]))
+
+    async def notify(self, request: Request) -> Reply:
+        """`POST /containers/notify`."""
+        return boolean_reply(await self._deployment.notify(await request.text()))

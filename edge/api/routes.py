@@ -1,0 +1,80 @@
+"""The platform's route table: method, path, handler, lowest role, kind of result, whether it makes events."""
+
+from __future__ import annotations
+
+from edge.api.agents import AgentHandlers
+from edge.api.containers import ContainerHandlers
+from edge.api.documents import DocumentHandlers
+from edge.api.info import InfoHandlers
+from edge.api.subscribe import SubscribeHandler
+from edge.http.caller import Role
+from edge.http.replies import Kind
+from edge.http.routes import Handler, Route, RouteTable
+from edge.runtime.platform import Platform
+
+ADMIN, CONTRIBUTOR, USER, GUEST = Role.ADMIN, Role.CONTRIBUTOR, Role.USER, Role.GUEST
+ANY, OPEN = Role.ANY, Role.OPEN
+
+
+def route_table(platform: Platform) -> RouteTable:
+    """Return the routes of a platform (contract, section 2.1)."""
+    info, agents = InfoHandlers(platform), AgentHandlers(platform)
+    containers, documents = ContainerHandlers(platform), DocumentHandlers(platform)
+    table = RouteTable(
+        (
+            _get("/info", info.info, GUEST),
+            _get("/config", info.config, ANY),
+            _get("/history", info.history, USER),
+            _get("/connections", info.connections, USER),
+            _get("/agents", agents.list_agents, GUEST),
+            _get("/agents/{agentId}", agents.get_agent, GUEST),
+            _post("/send/{agentId}", agents.send, USER, Kind.NOTHING),
+            _post("/broadcast/{channel}", agents.broadcast, USER, Kind.NOTHING),
+            _post("/invoke/{action}", agents.invoke, USER, Kind.JSON),
+            _post("/invoke/{action}/{agentId}", agents.invoke, USER, Kind.JSON),
+            _get("/stream/{stream}", agents.get_stream, USER, Kind.OCTETS, makes_events=True),
+            _get("/stream/{stream}/{agentId}", agents.get_stream, USER, Kind.OCTETS, makes_events=True),
+            _post("/stream/{stream}", agents.post_stream, USER, Kind.NOTHING),
+            _post("/stream/{stream}/{agentId}", agents.post_stream, USER, Kind.NOTHING),
+            _get("/containers", containers.list_containers, GUEST),
+            _get("/containers/{id}", containers.get_container, GUEST),
+            _post("/containers", containers.add, CONTRIBUTOR, Kind.TEXT),
+            _changing("PUT", "/containers", containers.update, CONTRIBUTOR, Kind.TEXT),
+            _changing("DELETE", "/containers/{id}", containers.remove, CONTRIBUTOR, Kind.JSON),
+            _post("/containers/notify", containers.notify, CONTRIBUTOR, Kind.JSON),
+            _get("/v3/api-docs/actions", documents.actions, GUEST, Kind.TEXT),
+            _get("/v3/api-docs", documents.api_json, OPEN, Kind.DOCUMENT),
+            _get("/v3/api-docs.yaml", documents.api_yaml, OPEN, Kind.DOCUMENT),
+            _get("/v3/api-docs/All", documents.api_json, OPEN, Kind.DOCUMENT),
+            _get("/swagger-ui.html", documents.swagger_redirect, OPEN, Kind.DOCUMENT),
+            _get("/swagger-ui/{file}", documents.swagger_file, OPEN, Kind.DOCUMENT),
+            _get("/", documents.landing_page, ANY, Kind.DOCUMENT),
+            *(_get(f"/{name}", documents.static_file, ANY, Kind.DOCUMENT) for name in documents.static_files()),
+            Route(
+                method="GET",
+                path="/subscribe",
+                handler=SubscribeHandler(platform).subscribe,
+                role=ANY,
+                produces=Kind.DOCUMENT,
+                has_cors=False,
+            ),
+        )
+    )
+    documents.describe(table)
+    return table
+
+
+def _get(
+    path: str, handler: Handler, role: Role, produces: Kind = Kind.JSON, makes_events: bool = False
+) -> Route:
+    return Route(
+        method="GET", path=path, handler=handler, role=role, produces=produces, makes_events=makes_events
+    )
+
+
+def _post(path: str, handler: Handler, role: Role, produces: Kind) -> Route:
+    return _changing("POST", path, handler, role, produces)
+
+
+def _changing(method: str, path: str, handler: Handler, role: Role, produces: Kind) -> Route:
+    return Route(method=method, path=path, handler=handler, role=role, produces=produces, makes_events=True)

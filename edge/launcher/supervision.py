@@ -1,0 +1,32 @@
+"""Keeping a job alive: what runs on is restarted with back-off instead of taking the platform along."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+# A job that ran this long was well; the next fault starts the back-off anew.
+_WELL_AFTER_S = 60.0
+
+
+async def supervise(name: str, job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job until it returns; whenever it raises, log why and start it again after a growing pause."""
+    loop = asyncio.get_running_loop()
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        started = loop.time()
+        try:
+            await job()
+            return
+        except Exception:
+            if loop.time() - started > _WELL_AFTER_S:
+                pause_s = _FIRST_PAUSE_S
+            log.exception("%s failed; it is started again in %.0f s", name, pause_s)
+        await asyncio.sleep(pause_s * random.uniform(0.9, 1.1))
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -1,0 +1,209 @@
+"""Calls on their way to whoever answers: candidates are asked in turn until one succeeds (contract, section 5).
+
+The one rule about asking again stands here: never after a time-out or a lost answer, because the action may have run
+(contract, Decision 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+from edge.errors import BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
+from edge.model.descriptions import StreamMode
+from edge.model.json_value import JsonValue
+from edge.model.requests import Message
+from edge.runtime import resolution
+from edge.runtime.call import Call
+from edge.runtime.directory import Directory
+from edge.runtime.resolution import Target
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Given to an action of which the caller said how long it may take, above that time, so that the callee's own word about
+# it arrives first; and to one of which it said nothing.
+_GRACE_S = 5
+_LONGEST_ACTION_S = 3600
+# A message is taken at once by whoever is well; what it sets off is not waited for.
+_MESSAGE_TIME_S = 30
+
+
+class Forwarding:
+    """Passes calls on to local containers and connected platforms."""
+
+    def __init__(self, directory: Directory, login_token: Callable[[Call, str], str | None]) -> None:
+        """Args:
+        login_token: Returns the calling user's token at a container, None if not logged in there.
+        """
+        self._directory = directory
+        self._login_token = login_token
+
+    async def invoke(self, call: Call, action: str, arguments: dict[str, JsonValue], agent_id: str | None) -> JsonValue:
+        """Return the action's result.
+
+        Raises:
+            NotFound: nobody offers the action.
+            ParameterMismatch: somebody does, but with other parameters.
+            CalleeError: who was asked last failed.
+        """
+        limit_s = call.timeout_s + _GRACE_S if call.timeout_s > 0 else _LONGEST_ACTION_S
+        mismatch: str | None = None
+        failure: CalleeError | None = None
+        asked: list[Target] = []
+        for candidate in resolution.for_invoke(self._directory, call, action, arguments, agent_id):
+            target = candidate.target
+            if target in asked:
+                continue
+            reason = candidate.mismatch
+            if reason is None and candidate.pending:
+                reason = await candidate.definitions.mismatch(candidate.pending)
+            if reason is not None:
+                mismatch = mismatch or reason
+                continue
+            asked.append(target)
+            options = call.options(self._token(call, target))
+            try:
+                return await _within(
+                    limit_s, target, target.transport.invoke(action, arguments, candidate.agent_id, options)
+                )
+            except (OutcomeUnknown, BadAnswer):
+                raise
+            except CalleeError as error:
+                failure = _noted(error, "invoke", action)
+        if failure is not None:
+            raise failure
+        if mismatch is not None:
+            raise ParameterMismatch(mismatch)
+        raise NotFound(_unknown("action", action, agent_id, call))
+
+    async def send(self, call: Call, agent_id: str, message: Message) -> None:
+        """Hand a message to an agent; the first that takes it ends the search.
+
+        Raises:
+            NotFound: there is no such agent.
+            CalleeError: who was asked last failed.
+        """
+        failure: CalleeError | None = None
+        for target in resolution.for_message(self._directory, call, agent_id):
+            try:
+                await _within(_MESSAGE_TIME_S, target, target.transport.send(agent_id, message, call.options()))
+                return
+            except OutcomeUnknown:
+                raise
+            except CalleeError as error:
+                failure = _noted(error, "send", agent_id)
+        raise failure or NotFound(_unknown("agent", agent_id, None, call))
+
+    async def broadcast(self, call: Call, channel: str, message: Message) -> None:
+        """Hand a message to everybody at the same time (contract, Decision 2).
+
+        Raises:
+            CalleeError: nobody took it although somebody was there, or a leg that promises durability did not keep it.
+        """
+        options = call.options()
+        legs = [
+            _within(_MESSAGE_TIME_S, target, target.transport.broadcast(channel, message, options))
+            for target in resolution.for_broadcast(self._directory, call)
+        ]
+        outcomes = await asyncio.gather(*legs, return_exceptions=True)
+        failures: list[CalleeError] = []
+        for outcome in outcomes:
+            if isinstance(outcome, CalleeError):
+                failures.append(_noted(outcome, "broadcast", channel))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        not_kept = next((failure for failure in failures if isinstance(failure, NotKept)), None)
+        if not_kept is not None:
+            raise not_kept
+        if failures and len(failures) == len(outcomes):
+            raise failures[-1]
+
+    @asynccontextmanager
+    async def get_stream(self, call: Call, stream: str, agent_id: str | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream of bytes; its pieces are passed on as they come, without a limit of time.
+
+        Raises:
+            NotFound: nobody offers the stream.
+            CalleeError: who was asked last failed.
+        """
+        async with AsyncExitStack() as opened:
+            failure: CalleeError | None = None
+            candidates = resolution.for_stream(self._directory, call, stream, StreamMode.GET, agent_id)
+            for target, named in candidates:
+                opening = target.transport.get_stream(stream, named, call.options())
+                try:
+                    pieces = await opened.enter_async_context(opening)
+                    break
+                except CalleeError as error:
+                    failure = _noted(error, "stream", stream)
+            else:
+                raise failure or NotFound(_unknown("stream", stream, agent_id, call))
+            yield pieces
+
+    async def post_stream(
+        self, call: Call, stream: str, pieces: AsyncIterator[bytes], agent_id: str | None
+    ) -> None:
+        """Hand a stream of bytes to an agent; another one is asked only while none of the bytes has been taken.
+
+        Raises:
+            NotFound: nobody offers the stream.
+            CalleeError: who was asked last failed.
+        """
+        failure: CalleeError | None = None
+        source = _Watched(pieces)
+        candidates = resolution.for_stream(self._directory, call, stream, StreamMode.POST, agent_id)
+        for target, named in candidates:
+            try:
+                await target.transport.post_stream(stream, source, named, call.options())
+                return
+            except CalleeError as error:
+                failure = _noted(error, "stream", stream)
+                if source.is_begun:
+                    raise
+        raise failure or NotFound(_unknown("stream", stream, agent_id, call))
+
+    def _token(self, call: Call, target: Target) -> str | None:
+        container_id = getattr(target, "container_id", None)
+        return None if container_id is None else self._login_token(call, container_id)
+
+
+class _Watched:
+    """A stream of bytes that knows whether any of it was taken."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self.is_begun = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await anext(self._pieces)
+        self.is_begun = True
+        return piece
+
+
+async def _within(limit_s: float, target: Target, answer: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(limit_s):
+            return await answer
+    except TimeoutError:
+        name = target.transport.name
+        raise OutcomeUnknown(f"{name} did not answer within {limit_s} s; it may still have done it") from None
+
+
+def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:
+    """Log a failed attempt; the caller may see only the last of several."""
+    log.info("%s %s: %s", kind, name, error.message)
+    return error
+
+
+def _unknown(kind: str, name: str, agent_id: str | None, call: Call) -> str:
+    at_agent = f" at agent {agent_id}" if agent_id is not None else ""
+    in_container = f" in container {call.container_id}" if call.container_id is not None else ""
+    return f"there is no {kind} {name}{at_agent}{in_container}"

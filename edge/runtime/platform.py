@@ -1,0 +1,71 @@
+"""The parts of a running platform that a request may need, and what it says of itself (contract, section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from edge.model.descriptions import Connectivity, RuntimePlatform, timestamp
+from edge.runtime.directory import Directory
+from edge.runtime.provisions import Provisions
+
+if TYPE_CHECKING:
+    from edge.runtime.deployment import Deployment
+    from edge.runtime.forwarding import Forwarding
+    from edge.runtime.history import History
+
+
+class PlatformFacts:
+    """What `/info` says; ID and start are new with every process."""
+
+    def __init__(self, base_url: str, directory: Directory, provisions: Provisions) -> None:
+        self.base_url = base_url
+        self._platform_id = str(uuid4())
+        self._running_since = timestamp(datetime.now(UTC))
+        self._directory = directory
+        self._provisions = provisions
+
+    def info(self) -> RuntimePlatform:
+        """Return the description of this platform."""
+        return RuntimePlatform(
+            platform_id=self._platform_id,
+            base_url=self.base_url,
+            containers=[container.description for container in self._directory.containers],
+            provides=self._provisions.all(),
+            connections=[peer.url for peer in self._directory.peers],
+            running_since=self._running_since,
+        )
+
+    def connectivity(self) -> Connectivity:
+        """Return where containers inside this process are reached: nowhere of their own."""
+        scheme, _, rest = self.base_url.partition("://")
+        host = rest.partition("/")[0]
+        closing = host.rfind("]")
+        colon = host.rfind(":")
+        return Connectivity(public_url=f"{scheme}://{host[:colon] if colon > closing else host}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """A platform as the handlers of its API see it.
+
+    Attributes:
+        facts: What it says of itself.
+        settings: The document of `/config`.
+        directory: What is there.
+        forwarding: Carries calls.
+        deployment: Starts and stops containers.
+        history: What happened lately.
+        requires_auth: Whether callers must log in.
+    """
+
+    facts: PlatformFacts
+    settings: Mapping[str, Any]
+    directory: Directory
+    forwarding: Forwarding
+    deployment: Deployment
+    history: History
+    requires_auth: bool

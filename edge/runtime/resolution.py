@@ -1,0 +1,105 @@
+"""Which containers and platforms may answer a call, in the order they are asked (contract, section 5.1). Pure.
+
+Everything is a generator: the first candidate usually succeeds, and those behind it need no look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge.model.definitions import DefinedValue, Definitions
+from edge.model.descriptions import StreamMode
+from edge.model.json_value import JsonValue
+from edge.runtime.call import Call
+from edge.runtime.catalogue import ActionOffer
+from edge.runtime.directory import Directory, LocalContainer, Peer
+from edge.runtime.parameters import check_arguments
+
+Target: TypeAlias = LocalContainer | Peer
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCandidate:
+    """An action that matches in everything but perhaps the arguments.
+
+    Attributes:
+        target: Who would be asked.
+        agent_id: The agent to name in the call; None leaves the choice to the target.
+        mismatch: Why the arguments do not fit, None if they do as far as OPACA's own types go.
+        pending: Values of defined types that are still to be checked by `definitions`.
+        definitions: The defined types of the container that offers the action.
+    """
+
+    target: Target
+    agent_id: str | None
+    mismatch: str | None
+    pending: Sequence[DefinedValue]
+    definitions: Definitions
+
+
+def for_invoke(
+    directory: Directory, call: Call, action: str, arguments: dict[str, JsonValue], agent_id: str | None
+) -> Iterator[ActionCandidate]:
+    """Yield the candidates of an invoke; several of one target where several of its agents offer the action."""
+    local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
+    for target in _targets(directory, call, local):
+        for offer in target.catalogue.actions.get(action, ()):
+            if _is_wanted(offer, call, agent_id):
+                fit = check_arguments(offer.action, arguments, offer.definitions)
+                # Who is asked without an agent takes its first that offers the action, whatever its parameters; another
+                # one must be named (contract, Q3).
+                named = agent_id if agent_id is not None or offer.is_first else offer.agent_id
+                yield ActionCandidate(target, named, fit.mismatch, fit.pending, offer.definitions)
+
+
+def for_message(directory: Directory, call: Call, agent_id: str) -> Iterator[Target]:
+    """Yield who holds the agent that a message is for."""
+    for target in _targets(directory, call, directory.with_agent(agent_id)):
+        holders = target.catalogue.agents.get(agent_id, ())
+        if any(call.container_id in (None, container_id) for container_id, _ in holders):
+            yield target
+
+
+def for_broadcast(directory: Directory, call: Call) -> Iterator[Target]:
+    """Yield who gets a broadcast: everybody, unless one container is asked for."""
+    return _targets(directory, call, directory.containers)
+
+
+def for_stream(
+    directory: Directory, call: Call, stream: str, mode: StreamMode, agent_id: str | None
+) -> Iterator[tuple[Target, str | None]]:
+    """Yield who offers a stream, and the agent to name; those with the asked mode first (contract, Q7)."""
+    others: list[tuple[Target, str | None]] = []
+    local = directory.with_stream(stream) if agent_id is None else directory.with_agent(agent_id)
+    for target in _targets(directory, call, local):
+        offers = [
+            offer
+            for offer in target.catalogue.streams.get(stream, ())
+            if call.container_id in (None, offer.container_id) and agent_id in (None, offer.agent_id)
+        ]
+        right = next((offer for offer in offers if offer.mode is mode), None)
+        if right is not None:
+            yield target, agent_id if agent_id is not None or right is offers[0] else right.agent_id
+        elif offers:
+            others.append((target, agent_id))
+    yield from others
+
+
+def _targets(directory: Directory, call: Call, local: Sequence[LocalContainer]) -> Iterator[Target]:
+    """Yield candidates in order: local containers, then connected platforms if the call may leave."""
+    wanted = call.container_id
+    for container in local:
+        if wanted is None or container.container_id == wanted:
+            yield container
+    if call.forward:
+        for peer in directory.peers:
+            if wanted is None or wanted in peer.catalogue.container_ids:
+                yield peer
+
+
+def _is_wanted(offer: ActionOffer, call: Call, agent_id: str | None) -> bool:
+    return (call.container_id is None or offer.container_id == call.container_id) and (
+        agent_id is None or offer.agent_id == agent_id
+    )
