@@ -73,7 +73,7 @@ class Source:
     def name_of(self, variable: str) -> str:
         """Name a setting as the user wrote it here: `--port`, `PORT`, `port`."""
         if self.origin == "argument":
-            return "--" + variable.lower().replace("_", "-")
+            return "--" + variable.removeprefix("OPACA_EDGE_").lower().replace("_", "-")
         return variable.lower() if self.origin.startswith("file ") else variable
 
 

@@ -257,7 +257,7 @@ async def test_unusable_token_is_the_callers_mistake() -> None:
         (b"null", None),
         (b'"on"', "on"),
         (b" 1.10 ", 1.1),
-        (b"123456789012345678901234567890", 123456789012345678901234567890),
+        (b"1" * 30, int("1" * 30)),
     ],
 )
 async def test_invoke_returns_any_json_value(body: bytes, value: object) -> None:
