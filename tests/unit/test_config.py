@@ -78,6 +78,9 @@ def file_problems(file: Path, text: str) -> str:
     return str(caught.value).replace(str(file), "FILE")
 
 
+# Values.
+
+
 def test_defaults() -> None:
     config = read(HOME="/home/pi")
     assert config.host == "127.0.0.1"
@@ -98,3 +101,352 @@ def test_defaults() -> None:
 def test_every_variable_of_the_reference_is_known() -> None:
     known = {each.metadata["setting"].variable for each in dataclasses.fields(PlatformConfig) if each.metadata}
     assert known | set(WITHOUT_EFFECT) >= REFERENCE_VARIABLES
+
+
+@pytest.mark.parametrize("value", ["shutdown", "SHUTDOWN", " Shutdown "])
+def test_choices_may_be_written_in_any_case(value: str) -> None:
+    assert read(SESSION_POLICY=value).session_policy is SessionPolicy.SHUTDOWN
+
+
+@pytest.mark.parametrize(
+    ("value", "level"), [("trace", LogLevel.DEBUG), ("warn", LogLevel.WARNING), ("ERROR", LogLevel.ERROR)]
+)
+def test_log_levels_of_the_reference_are_understood(value: str, level: LogLevel) -> None:
+    assert read(LOG_LEVEL=value).log_level is level
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", True), ("ON", True), ("1", True), ("no", False), ("0", False)]
+)
+def test_switches(value: str, expected: bool) -> None:
+    assert read(REQUIRE_AUTH=value).require_auth is expected
+
+
+def test_empty_variables_count_as_unset() -> None:
+    empty = {each.metadata["setting"].variable: "" for each in dataclasses.fields(PlatformConfig) if each.metadata}
+    del empty["PLATFORM_ADMIN_PWD"]
+    config = PlatformConfig.from_environ(empty | {"HOME": "/h"})
+    assert dataclasses.replace(config, origins={}) == dataclasses.replace(read(HOME="/h"), origins={})
+
+
+def test_empty_admin_password_is_a_password() -> None:
+    assert read(PLATFORM_ADMIN_PWD="").platform_admin_pwd == ""
+    assert read(PLATFORM_ADMIN_PWD=" a ").platform_admin_pwd == " a "
+
+
+@pytest.mark.parametrize("text", [base64.b64encode(KEY).decode(), base64.b64encode(KEY).decode().rstrip("=")])
+def test_secret_is_decoded_with_and_without_padding(text: str) -> None:
+    assert read(SECRET=text).secret == KEY
+
+
+def test_leftover_character_of_a_secret_is_dropped() -> None:
+    assert read(SECRET=base64.b64encode(bytes(33)).decode() + "A").secret == bytes(33)
+
+
+def test_names_are_split_at_commas_and_blanks() -> None:
+    config = read(ALLOWED_HOSTS="pi.local, greenhouse", ALLOWED_ORIGINS="http://a")
+    assert config.allowed_hosts == ("pi.local", "greenhouse")
+    assert config.allowed_origins == ("http://a",)
+
+
+@pytest.mark.parametrize("environment", ["native", "Docker", "KUBERNETES"])
+def test_platform_is_native_whatever_the_environment_says(environment: str) -> None:
+    config = read(CONTAINER_ENVIRONMENT=environment, PLATFORM_ENVIRONMENT=environment)
+    assert config.container_environment is config.platform_environment is Environment.NATIVE
+    assert len(config.warnings) == (0 if environment == "native" else 2)
+
+
+def test_settings_without_effect_are_accepted_with_a_warning() -> None:
+    config = read(DB_EMBED="false", DB_URI="mongodb://x", REMOTE_DOCKER_HOST="", KUBERNETES_NAMESPACE="agents")
+    assert config.db_embed is True
+    assert [warning.split(" ")[0] for warning in config.warnings] == [
+        "DB_EMBED=false",
+        "DB_URI",
+        "KUBERNETES_NAMESPACE",
+    ]
+
+
+# Where the state is, where to listen.
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({"STATE_DIR": "/a", "STATE_DIRECTORY": "/b"}, "/a"),
+        ({"STATE_DIRECTORY": "/b:/c", "HOME": "/h"}, "/b"),
+        ({"HOME": "/h"}, "/h/.local/state/opaca-edge"),
+    ],
+)
+def test_state_folder(variables: dict[str, str], folder: str) -> None:
+    config = read(**variables)
+    assert config.state_dir == Path(folder)
+    assert config.image_directory == Path(folder) / "images"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "greenhouse.local"])
+def test_network_is_served_only_if_users_log_in_or_it_is_asked_for(host: str) -> None:
+    assert problems(HOST=host).startswith(f"HOST={host!r}: expected a loopback address")
+    assert "--insecure-lan" in problems(HOST=host)
+    assert read(HOST=host, INSECURE_LAN="true").host == host
+    assert read(HOST=host, REQUIRE_AUTH="true").host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_loopback_is_always_served(host: str) -> None:
+    assert is_loopback(read(HOST=host).host)
+
+
+@pytest.mark.parametrize("variable", ["INSECURE_LAN", "REQUIRE_AUTH"])
+def test_default_is_to_serve_the_network_once_that_is_allowed(variable: str) -> None:
+    assert read(**{variable: "true"}).host == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://127.0.0.1:8123"),
+        ({"HOST": "::1"}, "http://[::1]:8123"),
+        ({"HOST": "192.168.1.7", "INSECURE_LAN": "1"}, "http://192.168.1.7:8123"),
+        ({"PUBLIC_URL": "https://pi.example/opaca/"}, "https://pi.example/opaca"),
+    ],
+)
+def test_own_base_url(variables: dict[str, str], url: str) -> None:
+    assert read(**variables).base_url(8123) == url
+
+
+def test_own_base_url_names_an_address_where_all_are_served() -> None:
+    assert "0.0.0.0" not in read(INSECURE_LAN="true").base_url(8123)
+
+
+# What is wrong.
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PORT", "x", "PORT='x': expected a whole number from 0 to 65535"),
+        ("PORT", "65536", "PORT='65536': expected a whole number from 0 to 65535"),
+        ("PORT", "8_000", "PORT='8_000': expected a whole number from 0 to 65535"),
+        ("PORT", "٣", "PORT='٣': expected a whole number from 0 to 65535"),
+        ("CONTAINER_TIMEOUT_SEC", "0", "CONTAINER_TIMEOUT_SEC='0': expected a whole number from 1 to 86400"),
+        ("EVENT_HISTORY_SIZE", "9" * 30, "EVENT_HISTORY_SIZE='" + "9" * 30 + "': expected a whole number from -1"),
+        ("REQUIRE_AUTH", "maybe", "REQUIRE_AUTH='maybe': expected true or false"),
+        ("SESSION_POLICY", "stay", "SESSION_POLICY='stay': expected one of shutdown, restart, reconnect"),
+        ("PUBLIC_URL", "pi:8000", "PUBLIC_URL='pi:8000': expected an absolute URL"),
+        ("PUBLIC_URL", "http://pi?x", "PUBLIC_URL='http://pi?x': expected an absolute URL"),
+        ("PUBLIC_URL", "http://pi:99999", "PUBLIC_URL='http://pi:99999': expected an absolute URL"),
+        ("HOST", "127.0.0.1:80", "HOST='127.0.0.1:80': expected an address or host name"),
+        ("STATE_DIR", "a\0b", "STATE_DIR='a\\x00b': expected a path"),
+    ],
+)
+def test_bad_value_is_named_with_what_was_expected(variable: str, value: str, expected: str) -> None:
+    assert problems(**{variable: value}).startswith(expected)
+
+
+@pytest.mark.parametrize("value", ["short", "!" * 44, base64.b64encode(bytes(31)).decode()])
+def test_bad_secret_is_refused_but_never_shown(value: str) -> None:
+    message = problems(SECRET=value)
+    assert message.startswith("SECRET (value hidden): expected base64 of at least 32 bytes")
+    assert value not in message
+
+
+def test_all_bad_values_are_named_at_once() -> None:
+    assert [line.split("=")[0] for line in problems(PORT="x", HOST="1.2.3.4", LOG_LEVEL="loud").splitlines()] == [
+        "PORT",
+        "LOG_LEVEL",
+        "HOST",
+    ]
+
+
+def test_secrets_are_not_in_the_text_of_a_configuration() -> None:
+    config = read(SECRET=base64.b64encode(KEY).decode(), PLATFORM_ADMIN_PWD="hunter2")
+    assert "hunter2" not in repr(config)
+    assert repr(KEY) not in repr(config)
+
+
+# The file.
+
+
+def test_argument_wins_over_environment_over_file_over_default(file: Path) -> None:
+    file.write_text("[platform]\nport = 1\nevent_history_size = 1\nhost = 'localhost'\n")
+    config = load(file, {"PORT": "2", "EVENT_HISTORY_SIZE": "2"}, PORT="3", EVENT_HISTORY_SIZE=None)
+    assert (config.tcp_port, config.event_history_size, config.host) == (3, 2, "localhost")
+    assert config.origins["tcp_port"] == "argument"
+    assert config.origins["event_history_size"] == "environment"
+    assert config.origins["host"] == f"file {file}"
+    assert "container_timeout_s" not in config.origins
+
+
+def test_empty_variable_leaves_the_file_its_say(file: Path) -> None:
+    file.write_text("[platform]\nport = 1\n")
+    assert load(file, {"PORT": ""}).tcp_port == 1
+
+
+def test_values_of_the_file_have_their_types(file: Path) -> None:
+    file.write_text("[platform]\nrequire_auth = true\nport = '81'\nallowed_hosts = ['a', 'b']\n")
+    config = load(file)
+    assert (config.require_auth, config.tcp_port, config.allowed_hosts) == (True, 81, ("a", "b"))
+
+
+def test_paths_in_the_file_are_relative_to_it(file: Path) -> None:
+    file.write_text("[platform]\nstate_dir = 'state'\n")
+    config = load(file)
+    assert config.state_dir == file.parent / "state"
+    assert config.image_directory == file.parent / "state/images"
+
+
+def test_home_is_expanded_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/pi")
+    assert read(STATE_DIR="~/s").state_dir == Path("/home/pi/s")
+
+
+def test_file_is_looked_for_in_order(tmp_path: Path) -> None:
+    places = {name: tmp_path / f"{name}.toml" for name in ("argument", "variable", "first", "second")}
+    for number, path in enumerate(places.values(), start=1):
+        path.write_text(f"[platform]\nport = {number}\n")
+    standard = (tmp_path / "missing.toml", places["first"], places["second"])
+    environ = {"OPACA_EDGE_CONFIG": str(places["variable"])}
+
+    def port(environ: dict[str, str], config_file: Path | None = None) -> int:
+        loaded = PlatformConfig.load(environ=environ, config_file=config_file, standard_files=standard)
+        return loaded.tcp_port
+
+    assert port(environ, places["argument"]) == 1
+    assert port(environ) == 2
+    assert port({}) == 3
+    assert PlatformConfig.load(environ={}, standard_files=standard[:1]).config_file is None
+
+
+def test_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match=r"missing\.toml: No such file or directory; name another one with --config"):
+        load(tmp_path / "missing.toml")
+    with pytest.raises(BadSetting, match=r"missing\.toml"):
+        PlatformConfig.load(environ={"OPACA_EDGE_CONFIG": str(tmp_path / "missing.toml")})
+
+
+def test_file_that_is_no_toml_is_named_with_the_place(file: Path) -> None:
+    assert "not TOML" in file_problems(file, "[platform\n")
+    assert "line 1" in file_problems(file, "[platform\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[platfrom]", "platfrom (FILE): there is no such section (did you mean 'platform'?)"),
+        ("port = 1", "port (FILE): there is no such section (is it in [platform]?)"),
+        ("[platform]\nprot = 1", "platform.prot (FILE): there is no such setting (did you mean 'port'?)"),
+        ("[platform]\nport = true", "port=True (file FILE): expected a whole number from 0 to 65535"),
+        ("[platform]\nport = 1.5", "port=1.5 (file FILE): expected a whole number from 0 to 65535"),
+        ("[platform]\nrequire_auth = 3", "require_auth=3 (file FILE): expected true or false"),
+        ("[platform]\nsession_policy = 1", "session_policy=1 (file FILE): expected one of"),
+        ("[platform]\nsecret = 'abc'", "secret (value hidden) (file FILE): expected base64"),
+        ("platform = 1", "platform (FILE): expected a section [platform]"),
+        ("bridge = 1", "bridge (FILE): expected a section [bridge]"),
+        ("bundled = 'a'", "bundled (FILE): expected one section [[bundled]] for each container"),
+        ("[bundled]\nname = 'a'", "bundled (FILE): expected one section [[bundled]] for each container"),
+        ("[[bundled]]\nfactory = 'a:b'", "bundled[1].name (FILE): expected up to 64 letters"),
+        ("[[bundled]]\nname = 'a'\nfactory = 'ab'", "bundled[1].factory (FILE): expected where the container is made"),
+        ("[[bundled]]\nnme = 'a'", "bundled[1].nme (FILE): there is no such key (did you mean 'name'?)"),
+        ("[[bundled]]\nname = 'a'\nfactory = 'a:b'\nparameters = 3", "bundled[1].parameters (FILE): expected a table"),
+        (
+            "[[bundled]]\nname = 'a'\nfactory = 'a:b'\n[[bundled]]\nname = 'a'\nfactory = 'a:c'",
+            "bundled[2].name='a' (FILE): expected a name of its own",
+        ),
+    ],
+)
+def test_bad_file_is_explained(file: Path, text: str, expected: str) -> None:
+    assert file_problems(file, text).startswith(expected)
+
+
+def test_bundled_containers_of_the_file_stand_instead_of_the_default(file: Path) -> None:
+    file.write_text("[[bundled]]\nname = 'greenhouse'\nfactory = 'my.module:container'\nparameters = { level = 3 }\n")
+    wanted = BundledContainer(name="greenhouse", factory="my.module:container", parameters={"level": 3})
+    assert load(file).bundled == (wanted,)
+    assert PlatformConfig.load(environ={}, config_file=file, bundled=False).bundled == ()
+
+
+def test_file_can_ask_for_no_bundled_container(file: Path) -> None:
+    file.write_text("bundled = []\n")
+    assert load(file).bundled == ()
+
+
+def test_bridge_section_is_passed_through(file: Path) -> None:
+    file.write_text("[bridge]\nbroker = 'localhost'\n[bridge.lanes]\na = 'alarm'\n")
+    assert load(file).bridge == {"broker": "localhost", "lanes": {"a": "alarm"}}
+
+
+@pytest.mark.parametrize(("mode", "is_warned"), [(0o644, True), (0o600, False)])
+def test_secret_in_a_file_that_others_may_read_is_warned_about(file: Path, mode: int, is_warned: bool) -> None:
+    file.write_text("[platform]\nplatform_admin_pwd = 'hunter2'\n")
+    file.chmod(mode)
+    assert any("chmod 600" in warning for warning in load(file).warnings) is is_warned
+
+
+def test_public_view_has_the_contracts_keys_in_order_and_no_secret() -> None:
+    config = read(SECRET=base64.b64encode(KEY).decode(), DEFAULT_IMAGE_DIRECTORY="/i", PORT="81")
+    assert config.public_view() == {
+        "publicUrl": None,
+        "serverPort": 81,
+        "containerEnvironment": "NATIVE",
+        "platformEnvironment": "NATIVE",
+        "sessionPolicy": "RESTART",
+        "containerTimeoutSec": 10,
+        "defaultImageDirectory": "/i",
+        "eventHistorySize": 50,
+        "alwaysPullImages": False,
+        "requireAuth": False,
+        "dbEmbed": True,
+        "registryNames": "",
+    }
+    assert list(config.public_view())[:3] == ["publicUrl", "serverPort", "containerEnvironment"]
+
+
+# Containers that run alone, and clients.
+
+
+def test_container_reads_what_its_platform_gives_it() -> None:
+    environ = {
+        "CONTAINER_ID": "c7",
+        "PLATFORM_URL": "http://pi:8000/",
+        "TOKEN": "t",
+        "OWNER": "",
+        "PORT": "8090",
+        "PORT_MAPPING": "8082:8090,1883:1884",
+        "LEVEL": "3",
+    }
+    config = ContainerConfig.from_environ(environ)
+    assert (config.container_id, config.platform_url, config.token) == ("c7", "http://pi:8000", "t")
+    assert (config.owner, config.tcp_port, config.host) == ("", 8090, "127.0.0.1")
+    assert config.port_mapping == {8082: 8090, 1883: 1884}
+    assert config.values["LEVEL"] == "3"
+    assert "'t'" not in repr(config)
+
+
+def test_container_needs_no_variable_at_all() -> None:
+    config = ContainerConfig.from_environ({})
+    assert (config.container_id, config.platform_url, config.tcp_port, config.token) == (None, None, None, "")
+
+
+def test_container_names_bad_variables() -> None:
+    with pytest.raises(BadSetting, match=r"PORT='x'.*\nPORT_MAPPING='8082': expected pairs"):
+        ContainerConfig.from_environ({"PORT": "x", "PORT_MAPPING": "8082"})
+
+
+def test_client_takes_argument_before_variable_before_default() -> None:
+    assert ClientConfig.load({}, {}).url == "http://127.0.0.1:8000"
+    environ = {"OPACA_EDGE_URL": "http://a:1/", "OPACA_EDGE_TOKEN": "t"}
+    assert ClientConfig.load({}, environ).url == "http://a:1"
+    assert ClientConfig.load({"OPACA_EDGE_URL": "http://b:1"}, environ).url == "http://b:1"
+    assert ClientConfig.load({}, environ).token == "t"
+
+
+@pytest.mark.parametrize(("environ", "expected"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_client_knows_whether_colours_are_wanted(environ: dict[str, str], expected: bool) -> None:
+    assert ClientConfig.load({}, environ).is_colour_wanted is expected
+
+
+def test_client_names_a_bad_url_as_it_was_given() -> None:
+    with pytest.raises(BadSetting, match=r"^OPACA_EDGE_URL='pi': expected an absolute URL"):
+        ClientConfig.load({}, {"OPACA_EDGE_URL": "pi"})
+    with pytest.raises(BadSetting, match=r"^--url='pi': expected an absolute URL"):
+        ClientConfig.load({"OPACA_EDGE_URL": "pi"}, {})
