@@ -122,7 +122,13 @@ make_environment() {
 
 # project_environment EXTRAS: the environment of the project, editable, with extras of pyproject.toml ('' for none).
 project_environment() {
-    local extra=$1
+    local extra=$1 stamp
+    if [[ -z $extra ]]; then
+        # Every environment with an extra holds the project too.
+        for stamp in "$repository"/.venv/.installed-*; do
+            is_current "$stamp" "$repository/.venv" "$repository/pyproject.toml" && return
+        done
+    fi
     environment "$repository/.venv" "${extra:-run}" "$repository/pyproject.toml" -- \
         --editable "$repository${extra:+[$extra]}" ||
         fail "The packages above could not be installed. Is the network there? Where pip asks for a compiler:" "" \

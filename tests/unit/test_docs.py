@@ -1,0 +1,61 @@
+"""The documentation says what the code says: every setting with its default, every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import WITHOUT_EFFECT, ClientConfig, ContainerConfig, PlatformConfig
+from edge.settings import settings_of
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+
+# Defaults that are worked out, or that words say better than values.
+_IN_WORDS = {"STATE_DIR", "IMAGE_DIRECTORY", "PUBLIC_URL", "SECRET", "PLATFORM_ADMIN_PWD", "PORT_MAPPING"}
+
+
+def _sections() -> dict[type, str]:
+    """The part of the page about each of the three configurations."""
+    platform, _, rest = CONFIGURATION.partition("## A container that runs alone")
+    container, _, client = rest.partition("## The command as a client")
+    return {PlatformConfig: platform, ContainerConfig: container, ClientConfig: client}
+
+
+def _rows(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
+
+
+def _as_documented(default: Any) -> set[str]:
+    if isinstance(default, Enum):
+        return {f"`{default.name.lower()}`"}
+    if isinstance(default, bool):
+        return {f"`{str(default).lower()}`"}
+    return {"none", "empty"} if default in (None, "", ()) else {f"`{default}`"}
+
+
+@pytest.mark.parametrize("config", [PlatformConfig, ContainerConfig, ClientConfig])
+def test_every_setting_is_documented_with_its_default(config: type) -> None:
+    rows = _rows(_sections()[config])
+    settings = settings_of(config)
+    assert rows.keys() - {"NO_COLOR", "PORT_MAPPING"} == {setting.variable for setting in settings.values()}
+    for name, setting in settings.items():
+        if setting.variable not in _IN_WORDS and not (config is ContainerConfig and setting.variable == "PORT"):
+            default = config.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+            assert rows[setting.variable] in _as_documented(default), setting.variable
+
+
+def test_variables_without_effect_are_documented_as_such() -> None:
+    assert [name for name in WITHOUT_EFFECT if f"`{name}`" not in CONFIGURATION] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_of_the_page_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text("utf-8"))
+    targets += re.findall(r'src(?:set)?="(?!https?://)([^"]+)"', page.read_text("utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
