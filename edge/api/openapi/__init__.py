@@ -1,0 +1,1 @@
+"""OpenAPI documents: of the agents' actions and of the platform itself."""
