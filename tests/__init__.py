@@ -1,0 +1,1 @@
+"""The tests; packages, so that what several of them need can be imported."""
