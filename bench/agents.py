@@ -9,7 +9,7 @@ class Echo(Agent):
     """Answers with its arguments."""
 
     @action
-    async def Echo(self, text: str, times: int) -> dict[str, object]:
+    async def echo(self, text: str, times: int) -> dict[str, object]:
         return {"text": text, "times": times}
 
 
