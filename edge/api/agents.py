@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge.http.query import EMPTY_QUERY
 from edge.http.replies import NOTHING, Reply, StreamReply, json_reply
 from edge.http.request import Request
 from edge.model.json_value import JsonValue
@@ -66,6 +67,13 @@ class AgentHandlers:
 
 def _call(request: Request) -> Call:
     query = request.query
+    if query is EMPTY_QUERY:
+        return Call(
+            caller=request.caller,
+            sender_id=request.sender_id,
+            event_id=request.call_id,
+            idempotency_key=request.headers.get("Idempotency-Key"),
+        )
     return Call(
         caller=request.caller,
         container_id=query.text("containerId"),

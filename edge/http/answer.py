@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
 
-from aiohttp.web import Response, StreamResponse
+from aiohttp import HttpVersion11
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web import BaseRequest, StreamResponse
 from multidict import CIMultiDict
 
 from edge.errors import OpacaError
@@ -19,60 +25,93 @@ log = logging.getLogger(__name__)
 
 # A piece is handed to the socket in parts of this size, so that a huge one is not buffered whole.
 _PART_BYTES = 64 * 1024
+_USUAL_TYPES = frozenset((None, JSON, TEXT))
 
 _SERVER = ("Server", "opaca-edge")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 
 
-class _Untyped(Response):
-    """A body without content type, which aiohttp would add by itself."""
+class CompleteResponse(StreamResponse):
+    """A response of which everything is known: head and body are written at once.
 
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self._headers.popall("Content-Type", None)
+    aiohttp's own `Response` formats and merges headers for each answer, which costs more than an in-process invoke;
+    this one joins bytes that were made ready. It is made for one request and sent to no other.
+    """
+
+    def __init__(self, status: int, head: bytes, body: bytes, is_last: bool) -> None:
+        super().__init__(status=status)
+        self._head = head
+        self._complete_body = body
+        if is_last:
+            self.force_close()
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
+        """Do nothing yet: all is written at the end."""
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        self._request = request
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write the whole answer."""
+        request = self._request
+        connection = b""
+        if not self._keep_alive:
+            connection = b"Connection: close\r\n"
+        elif request.version < HttpVersion11:
+            connection = b"Connection: keep-alive\r\n"
+        body = self._complete_body
+        answer = b"%sContent-Length: %d\r\nDate: %s\r\n%s\r\n" % (self._head, len(body), _date(), connection)
+        await request.writer.write(answer if request.method == "HEAD" else answer + body)
 
 
-def _headers(content_type: str | None, vary: bool, any_origin: bool) -> CIMultiDict[str]:
-    headers = CIMultiDict([_SERVER, _NO_SNIFF])
+class _Clock:
+    """The Date header, formatted once a second."""
+
+    second = 0
+    text = b""
+
+
+def _date() -> bytes:
+    now = int(time.time())
+    if now != _Clock.second:
+        _Clock.second = now
+        _Clock.text = formatdate(now, usegmt=True).encode()
+    return _Clock.text
+
+
+def _head(status: int, content_type: str | None, vary: bool, any_origin: bool) -> bytes:
+    fields = [_SERVER, _NO_SNIFF]
     if content_type is not None:
-        headers["Content-Type"] = content_type
+        fields.append(("Content-Type", content_type))
     if vary:
-        headers.extend(cors.VARY)
+        fields.extend(cors.VARY)
     if any_origin:
-        headers.extend((cors.ALLOW_ANY_ORIGIN,))
-    return headers
+        fields.append(cors.ALLOW_ANY_ORIGIN)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}".encode("latin-1")
 
 
-# Formatting headers anew costs as much as an invoke; the usual ones are made once and copied.
-_READY = {
-    (content_type, vary, any_origin): _headers(content_type, vary, any_origin)
-    for content_type in (None, JSON, TEXT)
-    for vary in (False, True)
-    for any_origin in (False, True)
-}
+_ready_head = lru_cache(maxsize=256)(_head)
 
 
-def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> Response:
+def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> StreamResponse:
     """Return aiohttp's response for a complete reply.
 
     Args:
+        reply: What to answer.
+        request: What is answered.
         vary: The answer may depend on the cross-origin headers (all but a refused path).
         shares: The route may be read by pages of any origin.
     """
-    any_origin = shares and "Origin" in request.headers and cors.is_foreign(request)
-    headers = _READY.get((reply.content_type, vary, any_origin))
-    if headers is None:
-        headers = _headers(reply.content_type, vary, any_origin)
+    any_origin = shares and cors.is_foreign(request)
+    content_type = reply.content_type
+    make = _ready_head if content_type in _USUAL_TYPES else _head  # what a caller made up is not kept
+    head = make(reply.status, content_type, vary, any_origin)
     if reply.headers:
-        headers = headers.copy()
-        for name, value in reply.headers:
-            if name not in headers or name == "Vary":
-                headers.add(name, value)
-    factory = Response if reply.content_type is not None or not reply.body else _Untyped
-    response = factory(body=reply.body, status=reply.status, headers=headers)
-    if reply.status in (408, 413):
-        response.force_close()  # what is left of the body is not waited for
-    return response
+        head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers).encode("latin-1", "replace")
+    # After these the rest of the body is not waited for.
+    return CompleteResponse(reply.status, head, reply.body, is_last=reply.status in (408, 413))
 
 
 async def stream_response(
@@ -90,7 +129,7 @@ async def stream_response(
     try:
         async with answer.source as pieces:
             any_origin = shares and cors.is_foreign(request)
-            response = StreamResponse(headers=_headers(answer.content_type, True, any_origin))
+            response = StreamResponse(headers=_stream_headers(answer.content_type, any_origin))
             request.mark_endless()
             await response.prepare(request.http)
             on_start()
@@ -116,3 +155,8 @@ async def _pass_on(pieces: AsyncIterator[bytes], response: StreamResponse) -> No
                 await response.write(whole[start : start + _PART_BYTES])
         # A source that never waits must not keep the loop to itself.
         await asyncio.sleep(0)
+
+
+def _stream_headers(content_type: str, any_origin: bool) -> CIMultiDict[str]:
+    fields = [_SERVER, _NO_SNIFF, ("Content-Type", content_type), *cors.VARY]
+    return CIMultiDict([*fields, cors.ALLOW_ANY_ORIGIN] if any_origin else fields)

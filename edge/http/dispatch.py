@@ -29,6 +29,9 @@ _ORIGIN_OF_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.ASCII | re.IGNOREC
 # The caller left before the answer; nobody sees this status but the history.
 _CALLER_LEFT = 499
 
+_MAX_KNOWN_PATHS = 1024
+_LONGEST_KNOWN_PATH = 256
+
 
 class EventSink(Protocol):
     """Where the events of requests go."""
@@ -54,6 +57,8 @@ class Dispatcher:
         self._limits = limits
         self._events = events
         self._budget = BodyBudget(limits.max_bodies_bytes)
+        # Clients call few paths, and often: what they mean is remembered.
+        self._known: dict[tuple[str, str], Match] = {}
 
     async def __call__(self, http: BaseRequest) -> StreamResponse:
         """Answer one request; raises nothing but `ConnectionError` and `CancelledError`."""
@@ -61,18 +66,66 @@ class Dispatcher:
         if not raw_path.startswith("/"):
             raw_path = _ORIGIN_OF_ABSOLUTE_FORM.sub("", raw_path) or "/"
         request = Request(http, raw_path, raw_query, self._budget, self._limits.max_body_bytes, self.endless)
+        match = self._known.get((request.method, raw_path)) or self._find(request.method, raw_path)
+        if match is None:
+            return response_of(generic_reply(400, raw_path), request, False, False)
+        if http.method == "OPTIONS":
+            return response_of(self._options(request, match), request, True, False)
+        if http.method == "HEAD" and match.route is not None and match.route.makes_events:
+            match = Match(None, {}, match.allowed, match.has_cors)  # a stream has no head of its own
         try:
-            path = _decoded(raw_path)
-            if path is None:
-                return response_of(generic_reply(400, raw_path), request, False, False)
-            match = self._table.find(request.method, path)
-            if http.method == "OPTIONS":
-                return response_of(self._options(request, match), request, True, False)
-            if http.method == "HEAD" and match.route is not None and match.route.makes_events:
-                match = Match(None, {}, match.allowed, match.has_cors)  # a stream has no head of its own
-            return await self._answer(request, match)
+            request.caller = self._gate.admit(request, match.route)
+        except OpacaError as error:
+            return response_of(error_reply(error, raw_path), request, True, True)
+        story = self._begin(request, match)
+        try:
+            answer = await self._handle(request, match)
+            # The history is told before the answer is sent: who has read an answer may rely on its event.
+            if isinstance(answer, Reply):
+                if story is not None:
+                    story.end(answer.status)
+                return response_of(answer, request, True, match.has_cors)
+            if isinstance(answer, StreamReply):
+                return await self._stream(request, match, answer, story)
+            return answer
         finally:
+            if story is not None:
+                story.end(_CALLER_LEFT)
             request.release()
+
+    def _begin(self, request: Request, match: Match) -> _Story | None:
+        """Record the CALL of a request that makes events."""
+        route = match.route
+        makes_events = (
+            route.makes_events if route is not None else self._table.makes_events(request.method, request.raw_path)
+        )
+        if not makes_events or self._events is None:
+            return None
+        story = _Story(self._events, f"{request.method} {request.raw_path}", request.sender_id)
+        request.call_id = story.call_id
+        return story
+
+    async def _stream(
+        self, request: Request, match: Match, answer: StreamReply, story: _Story | None
+    ) -> StreamResponse:
+        response = await stream_response(
+            answer, request, match.has_cors, lambda: None if story is None else story.end(200)
+        )
+        if story is not None:
+            story.end(response.status)
+        return response
+
+    def _find(self, method: str, raw_path: str) -> Match | None:
+        """Return what the table knows of a path, None if it is one that is refused."""
+        path = _decoded(raw_path)
+        if path is None:
+            return None
+        match = self._table.find(method, path)
+        if match.route is not None and len(raw_path) <= _LONGEST_KNOWN_PATH:
+            if len(self._known) >= _MAX_KNOWN_PATHS:
+                self._known.clear()
+            self._known[method, raw_path] = match
+        return match
 
     def _options(self, request: Request, match: Match) -> Reply:
         try:
@@ -82,41 +135,6 @@ class Dispatcher:
         except OpacaError as error:
             return error_reply(error, request.raw_path)
         return cors.answer_options(request, match) or generic_reply(404, request.raw_path)
-
-    async def _answer(self, request: Request, match: Match) -> StreamResponse:
-        try:
-            request.caller = self._gate.admit(request, match.route)
-        except OpacaError as error:
-            return response_of(error_reply(error, request.raw_path), request, True, True)
-        route = match.route
-        makes_events = (
-            route.makes_events if route is not None else self._table.makes_events(request.method, request.raw_path)
-        )
-        if self._events is None or not makes_events:
-            return await self._respond(request, match, None)
-        # A WebSocket, a stream, an answer: the history is told before the last byte of it is sent, so that who has read
-        # an answer may rely on its event.
-        story = _Story(self._events, f"{request.method} {request.raw_path}", request.sender_id)
-        request.call_id = story.call_id
-        try:
-            return await self._respond(request, match, story)
-        finally:
-            story.end(_CALLER_LEFT)
-
-    async def _respond(self, request: Request, match: Match, story: _Story | None) -> StreamResponse:
-        answer = await self._handle(request, match)
-        if isinstance(answer, StreamResponse):
-            return answer
-        if isinstance(answer, StreamReply):
-            response = await stream_response(
-                answer, request, match.has_cors, lambda: None if story is None else story.end(200)
-            )
-            if story is not None:
-                story.end(response.status)
-            return response
-        if story is not None:
-            story.end(answer.status)
-        return response_of(answer, request, True, match.has_cors)
 
     async def _handle(self, request: Request, match: Match) -> Reply | StreamReply | StreamResponse:
         route = match.route

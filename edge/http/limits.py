@@ -100,7 +100,7 @@ class GuardedConnection(RequestHandler):
         if self._refused:
             return
         # start() waits only between requests; what comes then is a head.
-        if self._waiter is None or self._messages or self._upgraded:
+        if self._waiter is None or self._messages or self._upgraded or not data:
             super().data_received(data)
             return
         super().data_received(data)

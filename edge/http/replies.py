@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from msgspec import Struct
+
 from edge.errors import NotAcceptable
 from edge.model.codec import encode
 
@@ -26,8 +28,7 @@ class Kind(Enum):
     DOCUMENT = "document"  # HTML, style sheets and other files: their own content type
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer whose body is complete.
 
     Attributes:

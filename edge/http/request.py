@@ -116,9 +116,11 @@ class Request:
             UnsupportedContent: the content type is not JSON; a missing one is taken for JSON (contract, Q30).
             EmptyBody, Undecodable, TooLarge, TooSlow, BrokenRequest, Overloaded: as their names say.
         """
+        body = self._complete_body()
+        if body is None:
+            body = await self._incomplete_body()
         content_type = self.http.headers.get("Content-Type")
-        body = await self.body()
-        if body and content_type is not None and not _is_json(content_type):
+        if body and content_type != "application/json" and content_type is not None and not _is_json(content_type):
             raise UnsupportedContent(f"Content-Type {content_type[:100]}: expected application/json")
         return decode(body, model)
 
@@ -136,12 +138,20 @@ class Request:
 
     async def body(self) -> bytes:
         """Return the whole body; its size and the time it takes are bounded."""
+        body = self._complete_body()
+        return await self._incomplete_body() if body is None else body
+
+    def _complete_body(self) -> bytes | None:
+        """Return a body that came along with the headers, which is the usual case; None if some is still to come."""
         content = self.http.content
-        if content.is_eof() and content.exception() is None:
-            body = content.read_nowait(-1)  # it came with the headers: the usual case
-            if len(body) > self._max_body_bytes:
-                raise self._too_large()
-            return body
+        if not content.is_eof() or content.exception() is not None:
+            return None
+        body = content.read_nowait(-1)
+        if len(body) > self._max_body_bytes:
+            raise self._too_large()
+        return body
+
+    async def _incomplete_body(self) -> bytes:
         declared = self.http.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared) > self._max_body_bytes:
             raise self._too_large()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiohttp.web import StreamResponse
+from msgspec import Struct
 
 from edge.http.caller import Role
 from edge.http.replies import Kind, Reply, StreamReply
@@ -39,8 +40,7 @@ class Route:
     has_cors: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """What the table knows of a path.
 
     Attributes:

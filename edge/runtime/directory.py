@@ -65,6 +65,7 @@ class Directory:
     def __init__(self) -> None:
         self._containers: dict[str, LocalContainer] = {}
         self._peers: dict[str, Peer] = {}
+        self._peer_list: tuple[Peer, ...] = ()
         self._index: _Index | None = None
         self.on_change: Callable[[], None] | None = None
 
@@ -76,7 +77,7 @@ class Directory:
     @property
     def peers(self) -> Sequence[Peer]:
         """The connected platforms, oldest first."""
-        return tuple(self._peers.values())
+        return self._peer_list
 
     def container(self, container_id: str) -> LocalContainer | None:
         """Return a local container, None if there is none of that ID."""

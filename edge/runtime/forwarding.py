@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
 
 from edge.errors import BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
 from edge.model.descriptions import StreamMode
@@ -18,12 +17,12 @@ from edge.model.json_value import JsonValue
 from edge.model.requests import Message
 from edge.runtime import resolution
 from edge.runtime.call import Call
+from edge.runtime.deadline import Deadlines
 from edge.runtime.directory import Directory
 from edge.runtime.resolution import Target
+from edge.transport.base import CallOptions
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # Given to an action of which the caller said how long it may take, above that time, so that the callee's own word about
 # it arrives first; and to one of which it said nothing.
@@ -42,6 +41,7 @@ class Forwarding:
         """
         self._directory = directory
         self._login_token = login_token
+        self._deadlines = Deadlines()
 
     async def invoke(self, call: Call, action: str, arguments: dict[str, JsonValue], agent_id: str | None) -> JsonValue:
         """Return the action's result.
@@ -68,9 +68,10 @@ class Forwarding:
             asked.append(target)
             options = call.options(self._token(call, target))
             try:
-                return await _within(
-                    limit_s, target, target.transport.invoke(action, arguments, candidate.agent_id, options)
-                )
+                with self._deadlines.within(limit_s):
+                    return await target.transport.invoke(action, arguments, candidate.agent_id, options)
+            except TimeoutError:
+                raise _no_answer(target, limit_s) from None
             except (OutcomeUnknown, BadAnswer):
                 raise
             except CalleeError as error:
@@ -91,8 +92,10 @@ class Forwarding:
         failure: CalleeError | None = None
         for target in resolution.for_message(self._directory, call, agent_id):
             try:
-                await _within(_MESSAGE_TIME_S, target, target.transport.send(agent_id, message, call.options()))
-                return
+                with self._deadlines.within(_MESSAGE_TIME_S):
+                    return await target.transport.send(agent_id, message, call.options())
+            except TimeoutError:
+                raise _no_answer(target, _MESSAGE_TIME_S) from None
             except OutcomeUnknown:
                 raise
             except CalleeError as error:
@@ -107,7 +110,7 @@ class Forwarding:
         """
         options = call.options()
         legs = [
-            _within(_MESSAGE_TIME_S, target, target.transport.broadcast(channel, message, options))
+            self._leg(target, channel, message, options)
             for target in resolution.for_broadcast(self._directory, call)
         ]
         outcomes = await asyncio.gather(*legs, return_exceptions=True)
@@ -167,6 +170,13 @@ class Forwarding:
                     raise
         raise failure or NotFound(_unknown("stream", stream, agent_id, call))
 
+    async def _leg(self, target: Target, channel: str, message: Message, options: CallOptions) -> None:
+        try:
+            with self._deadlines.within(_MESSAGE_TIME_S):
+                await target.transport.broadcast(channel, message, options)
+        except TimeoutError:
+            raise _no_answer(target, _MESSAGE_TIME_S) from None
+
     def _token(self, call: Call, target: Target) -> str | None:
         container_id = getattr(target, "container_id", None)
         return None if container_id is None else self._login_token(call, container_id)
@@ -188,13 +198,8 @@ class _Watched:
         return piece
 
 
-async def _within(limit_s: float, target: Target, answer: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(limit_s):
-            return await answer
-    except TimeoutError:
-        name = target.transport.name
-        raise OutcomeUnknown(f"{name} did not answer within {limit_s} s; it may still have done it") from None
+def _no_answer(target: Target, limit_s: float) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{target.transport.name} did not answer within {limit_s} s; it may still have done it")
 
 
 def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:

@@ -33,22 +33,40 @@ class History:
 
     def call(self, route: str, sender_id: str | None) -> str:
         """Record the beginning of a request; return the event's ID."""
-        event = self._record(EventType.CALL, route=route, sender_id=sender_id)
-        return event.id
+        event_id = self._next_id()
+        self._events.append(
+            Event(id=event_id, timestamp=_now_ms(), event_type=EventType.CALL, route=route, sender_id=sender_id)
+        )
+        return event_id
 
     def end(self, call_id: str, route: str, sender_id: str | None, status: int) -> None:
         """Record the end of a request; one with success is pushed to the subscribers of its first path segment."""
-        if not 200 <= status < 300:
-            self._record(EventType.ERROR, route=route, sender_id=sender_id, related_id=call_id, status_code=status)
-            return
-        event = self._record(EventType.SUCCESS, route=route, sender_id=sender_id, related_id=call_id)
-        if self._subscribers:
+        is_success = 200 <= status < 300
+        event = Event(
+            id=self._next_id(),
+            timestamp=_now_ms(),
+            event_type=EventType.SUCCESS if is_success else EventType.ERROR,
+            route=route,
+            sender_id=sender_id,
+            related_id=call_id,
+            status_code=None if is_success else status,
+        )
+        self._events.append(event)
+        if is_success and self._subscribers:
             self._push("/" + route.partition("/")[2].partition("/")[0], event)
 
     def forward(self, receiver: str, call_id: str | None) -> None:
         """Record a call to another party over the network; without an event of its own it is not recorded."""
         if call_id is not None:
-            self._record(EventType.FORWARD, receiver=receiver, related_id=call_id)
+            self._events.append(
+                Event(
+                    id=self._next_id(),
+                    timestamp=_now_ms(),
+                    event_type=EventType.FORWARD,
+                    receiver=receiver,
+                    related_id=call_id,
+                )
+            )
 
     def tell(self, topic: str, event: Event) -> None:
         """Push an event that no request made."""
@@ -66,29 +84,9 @@ class History:
             if not pushes:
                 del self._subscribers[topic]
 
-    def _record(
-        self,
-        kind: EventType,
-        *,
-        route: str | None = None,
-        sender_id: str | None = None,
-        receiver: str | None = None,
-        status_code: int | None = None,
-        related_id: str | None = None,
-    ) -> Event:
+    def _next_id(self) -> str:
         self._count += 1
-        event = Event(
-            id=f"{self._prefix}{self._count:012x}",
-            timestamp=time.time_ns() // 1_000_000,
-            event_type=kind,
-            route=route,
-            sender_id=sender_id,
-            receiver=receiver,
-            status_code=status_code,
-            related_id=related_id,
-        )
-        self._events.append(event)
-        return event
+        return f"{self._prefix}{self._count:012x}"
 
     def _push(self, topic: str, event: Event) -> None:
         pushes = self._subscribers.get(topic)
@@ -96,3 +94,7 @@ class History:
             body = encode(event)
             for push in list(pushes):
                 push(body)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -5,23 +5,23 @@ Everything is a generator: the first candidate usually succeeds, and those behin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from edge.model.definitions import DefinedValue, Definitions
 from edge.model.descriptions import StreamMode
 from edge.model.json_value import JsonValue
 from edge.runtime.call import Call
-from edge.runtime.catalogue import ActionOffer
 from edge.runtime.directory import Directory, LocalContainer, Peer
 from edge.runtime.parameters import check_arguments
 
 Target: TypeAlias = LocalContainer | Peer
 
 
-@dataclass(frozen=True, slots=True)
-class ActionCandidate:
+class ActionCandidate(Struct, frozen=True):
     """An action that matches in everything but perhaps the arguments.
 
     Attributes:
@@ -44,9 +44,10 @@ def for_invoke(
 ) -> Iterator[ActionCandidate]:
     """Yield the candidates of an invoke; several of one target where several of its agents offer the action."""
     local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
+    wanted = call.container_id
     for target in _targets(directory, call, local):
         for offer in target.catalogue.actions.get(action, ()):
-            if _is_wanted(offer, call, agent_id):
+            if (wanted is None or offer.container_id == wanted) and (agent_id is None or offer.agent_id == agent_id):
                 fit = check_arguments(offer.action, arguments, offer.definitions)
                 # Who is asked without an agent takes its first that offers the action, whatever its parameters; another
                 # one must be named (contract, Q3).
@@ -62,8 +63,8 @@ def for_message(directory: Directory, call: Call, agent_id: str) -> Iterator[Tar
             yield target
 
 
-def for_broadcast(directory: Directory, call: Call) -> Iterator[Target]:
-    """Yield who gets a broadcast: everybody, unless one container is asked for."""
+def for_broadcast(directory: Directory, call: Call) -> Iterable[Target]:
+    """Return who gets a broadcast: everybody, unless one container is asked for."""
     return _targets(directory, call, directory.containers)
 
 
@@ -87,19 +88,12 @@ def for_stream(
     yield from others
 
 
-def _targets(directory: Directory, call: Call, local: Sequence[LocalContainer]) -> Iterator[Target]:
-    """Yield candidates in order: local containers, then connected platforms if the call may leave."""
+def _targets(directory: Directory, call: Call, local: Sequence[LocalContainer]) -> Iterable[Target]:
+    """Return candidates in order: local containers, then connected platforms if the call may leave."""
     wanted = call.container_id
-    for container in local:
-        if wanted is None or container.container_id == wanted:
-            yield container
+    if wanted is None:
+        return chain(local, directory.peers) if call.forward else local
+    targets: list[Target] = [container for container in local if container.container_id == wanted]
     if call.forward:
-        for peer in directory.peers:
-            if wanted is None or wanted in peer.catalogue.container_ids:
-                yield peer
-
-
-def _is_wanted(offer: ActionOffer, call: Call, agent_id: str | None) -> bool:
-    return (call.container_id is None or offer.container_id == call.container_id) and (
-        agent_id is None or offer.agent_id == agent_id
-    )
+        targets += [peer for peer in directory.peers if wanted in peer.catalogue.container_ids]
+    return targets
