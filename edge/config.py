@@ -288,8 +288,13 @@ class ClientConfig:
         found = read_settings(settings_of(cls), sources, problems)
         if problems:
             raise BadSetting("\n".join(problems))
-        wanted = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        return cls(**{name: value for name, (value, _) in found.items()}, is_colour_wanted=wanted)
+        values = {name: value for name, (value, _) in found.items()}
+        return cls(**values, is_colour_wanted=is_colour_wanted(environ))
+
+
+def is_colour_wanted(environ: Mapping[str, str]) -> bool:
+    """Tell whether coloured text may be printed to a terminal (https://no-color.org)."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def environment() -> Mapping[str, str]:

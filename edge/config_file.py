@@ -15,7 +15,7 @@ STANDARD_FILES = (Path("/etc/opaca-edge.toml"), Path("opaca-edge.toml"))
 _SECTIONS = ("platform", "bundled", "bridge")
 _BUNDLED_KEYS = ("name", "factory", "parameters")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

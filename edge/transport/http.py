@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from enum import Enum
 from typing import TypeAlias
 from urllib.parse import quote, urlsplit
@@ -111,8 +111,12 @@ class HttpTransport:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a stream and yield its pieces as they come; leaving closes the connection."""
         path = _path("stream", stream, agent_id)
-        async with self._open("GET", path, self._stream_query(agent_id, options), None, options) as response:
-            yield self._pieces(response, path)
+        query = self._stream_query(agent_id, options)
+        async with (
+            self._open("GET", path, query, None, options) as response,
+            aclosing(self._pieces(response, path)) as pieces,
+        ):
+            yield pieces
 
     async def post_stream(
         self, stream: str, pieces: AsyncIterator[bytes], agent_id: str | None, options: CallOptions = NO_OPTIONS
@@ -218,7 +222,7 @@ class HttpTransport:
         except (ClientError, OSError) as error:
             raise failure(error, response.method, self._base_url, path) from error
 
-    async def _pieces(self, response: ClientResponse, path: str) -> AsyncIterator[bytes]:
+    async def _pieces(self, response: ClientResponse, path: str) -> AsyncGenerator[bytes, None]:
         try:
             while piece := await response.content.readany():
                 yield piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -119,13 +120,22 @@ class Session:
 
 def failure(error: Exception, method: str, target: str, path: str) -> CalleeError:
     """Return the domain error for what aiohttp or the system raised while asking `target`."""
-    reason = str(error) or type(error).__name__
+    reason = _system_text(error)
     if isinstance(error, _NOT_ASKED):
         return Unreachable(f"{target} cannot be reached: {reason}")
     what = f"{method} {path.partition('?')[0]}"
     if method == "GET":  # nothing can have happened by it
         return Unreachable(f"{target} went away during {what}: {reason}")
     return OutcomeUnknown(f"{target} went away during {what}, which may have had its effect: {reason}")
+
+
+def _system_text(error: Exception) -> str:
+    """Return what the system says of an error, without aiohttp's own words where there are shorter ones."""
+    inner = error.os_error if isinstance(error, ClientConnectorError) else error
+    if isinstance(inner, OSError) and inner.errno is not None:
+        # Numbers below zero are the resolver's, which brings its own text.
+        return os.strerror(inner.errno) if inner.errno > 0 else str(inner.strerror)
+    return str(inner) or type(inner).__name__
 
 
 # A host name or header value that cannot be encoded is a ValueError.

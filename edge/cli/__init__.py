@@ -1,0 +1,1 @@
+"""The command `opaca-edge`: one small module for each group of verbs."""

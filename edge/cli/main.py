@@ -1,0 +1,171 @@
+"""The command itself: finds the verb, imports what it needs and nothing else, and turns its end into an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from edge import __version__
+
+if TYPE_CHECKING:
+    import argparse
+
+
+class Verb(NamedTuple):
+    """One verb: where it is and what it is for."""
+
+    module: str
+    purpose: str
+    example: str
+
+
+VERBS = {
+    "run": Verb("run", "run a platform", "opaca-edge run --port 8000"),
+    "agents run": Verb("agents_run", "run a container of agents alone", "opaca-edge agents run my_module:container"),
+    "info": Verb("info", "show what the platform is", "opaca-edge info"),
+    "agents": Verb("agents", "list agents and what they offer", "opaca-edge agents system"),
+    "invoke": Verb("invoke", "invoke an action", "opaca-edge invoke SetLevel room=kitchen level=3 --agent lamp"),
+    "send": Verb("send", "send a message to an agent", """opaca-edge send lamp '{"level": 3}'"""),
+    "broadcast": Verb("broadcast", "send a message to a channel", "opaca-edge broadcast news 'Rain is near'"),
+    "stream": Verb("stream", "follow a stream, or feed one", "opaca-edge stream Load --agent system"),
+    "history": Verb("history", "show the last events", "opaca-edge history"),
+    "events": Verb("events", "follow events as they happen", "opaca-edge events -f /invoke /send"),
+    "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
+    "version": Verb("version", "show versions", "opaca-edge version"),
+}
+
+# Understood before the verb as well as after it, with whether a value follows.
+_ANYWHERE = {"--url": True, "--token": True, "--json": False}
+
+
+class VerbModule(Protocol):
+    """What the module of a verb offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Do it. `Failed` and `BadSetting` are shown to the user."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: Words after `opaca-edge`; None takes those of this process.
+    """
+    words = _verb_first(list(sys.argv[1:] if arguments is None else arguments))
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        words = ["version", *words[1:]]
+    name = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else words[0]
+    if name not in VERBS:
+        _complain(_unknown(name))
+        return 2
+    try:
+        return _run(name, words[len(name.split()) :])
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _output_closed()
+
+
+def help_text() -> str:
+    """Return what `opaca-edge --help` prints."""
+    from edge.cli.failures import EXIT_CODES
+
+    widest = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name.ljust(widest)}  {verb.purpose}" for name, verb in VERBS.items())
+    return (
+        f"usage: opaca-edge VERB ...\n\nOPACA Edge {__version__}: agents on small computers.\n\n{verbs}\n\n"
+        f"opaca-edge VERB --help tells more of a verb, with an example.\n{EXIT_CODES}"
+    )
+
+
+def _run(name: str, words: list[str]) -> int:
+    from edge.cli.failures import ExitCode, Failed
+    from edge.settings import BadSetting
+
+    module = cast(VerbModule, importlib.import_module(f"edge.cli.{VERBS[name].module}"))
+    try:
+        arguments = _parser(name, module).parse_args(words)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    for stream in (sys.stdout, sys.stderr):
+        # What the terminal has no letter for is escaped instead of ending the command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    try:
+        module.run(arguments)
+        sys.stdout.flush()
+    except Failed as failed:
+        _complain(failed.message)
+        return failed.exit_code
+    except BadSetting as error:
+        _complain(str(error))
+        return ExitCode.USAGE
+    return ExitCode.OK
+
+
+def _parser(name: str, module: VerbModule) -> argparse.ArgumentParser:
+    import argparse
+
+    from edge.cli.failures import EXIT_CODES
+
+    verb = VERBS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"opaca-edge {name}",
+        description=verb.purpose[0].upper() + verb.purpose[1:] + ".",
+        epilog=f"example: {verb.example}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """Move options that stand before the verb behind it."""
+    early: list[str] = []
+    while words and words[0].partition("=")[0] in _ANYWHERE:
+        takes = 2 if _ANYWHERE[words[0].partition("=")[0]] and "=" not in words[0] else 1
+        early += words[:takes]
+        words = words[takes:]
+    verb_words = 2 if " ".join(words[:2]) in VERBS else 1
+    return words[:verb_words] + early + words[verb_words:]
+
+
+def _unknown(name: str) -> str:
+    from edge.settings import nearest
+
+    groups = [verb for verb in VERBS if verb.split()[0] == name]
+    if groups:
+        return f"{name} needs another word: {', '.join(groups)}"
+    return f"there is no verb {name!r}{nearest(name, VERBS)}; opaca-edge --help lists them"
+
+
+def _complain(message: str) -> None:
+    from edge.cli.tables import printable_lines
+
+    is_coloured = False
+    if sys.stderr.isatty():
+        from edge.config import environment, is_colour_wanted
+
+        is_coloured = is_colour_wanted(environment())
+    prefix = "\x1b[31merror:\x1b[0m " if is_coloured else "error: "
+    print(prefix + printable_lines(message), file=sys.stderr)
+
+
+def _output_closed() -> int:
+    """End quietly but honestly when the reader of our output has gone."""
+    import os
+
+    from edge.cli.failures import ExitCode
+
+    # Python flushes once more at its end, which must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _complain("whoever read the output has stopped reading")
+    return ExitCode.OUTPUT_CLOSED

@@ -1,0 +1,93 @@
+"""The platform that a client verb talks to."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from edge.cli.failures import Failed, failure_of
+from edge.cli.output import Output
+from edge.config import ClientConfig
+from edge.errors import BadInput, OpacaError
+from edge.model.codec import decode
+from edge.model.descriptions import AgentContainer, AgentDescription
+from edge.transport.http import HttpClient, HttpTransport, Kind, Query
+
+T = TypeVar("T")
+Work: TypeAlias = "Callable[[Platform, Output], Awaitable[None]]"
+
+
+class Platform:
+    """One platform over HTTP."""
+
+    def __init__(self, client: HttpClient, config: ClientConfig) -> None:
+        self.client = client
+        self.config = config
+        self.transport: HttpTransport = client.transport(config.url, token=config.token, kind=Kind.PLATFORM)
+
+    async def get(self, path: str, model: type[T], query: Query = ()) -> T:
+        """Return the document at a path; unknown keys in it are passed over."""
+        body = await self.transport.request("GET", path, query)
+        try:
+            return decode(body, model, set())
+        except BadInput as error:
+            raise Failed(f"{self.config.url}{path}: {error.message}; is it an OPACA platform?") from error
+
+    async def agents(self, container_id: str | None = None) -> list[AgentDescription]:
+        """Return the agents that can be called: those of a local container, or all, connected platforms included."""
+        if container_id is not None:
+            body = await self.transport.request("GET", "/containers/" + quote(container_id, safe=""))
+            if body:
+                return decode(body, AgentContainer, set()).agents
+        return await self.get("/agents", list[AgentDescription], (("includeConnected", "true"),))
+
+
+def client_arguments(parser: argparse.ArgumentParser, *, has_json: bool = True) -> None:
+    """Add the options that all client verbs have."""
+    group = parser.add_argument_group("platform")
+    group.add_argument("--url", metavar="URL", help="base URL (else OPACA_EDGE_URL, else http://127.0.0.1:8000)")
+    group.add_argument("--token", metavar="TOKEN", help="sent as bearer token (else OPACA_EDGE_TOKEN)")
+    if has_json:
+        parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+def call_platform(arguments: argparse.Namespace, work: Work) -> None:
+    """Do a verb's work with an open connection; errors become `Failed`."""
+    config = ClientConfig.load({"OPACA_EDGE_URL": arguments.url, "OPACA_EDGE_TOKEN": arguments.token})
+    output = Output(getattr(arguments, "json", False), config.is_colour_wanted)
+
+    async def connected() -> None:
+        async with HttpClient() as client:
+            await work(Platform(client, config), output)
+
+    try:
+        asyncio.run(connected())
+    except BaseExceptionGroup as group:
+        raise _translated(_first(group), config.url) from group
+    except OpacaError as error:
+        raise failure_of(error, config.url) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error in nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _translated(error: BaseException, url: str) -> BaseException:
+    return failure_of(error, url) if isinstance(error, OpacaError) else error
+
+
+def json_or_text(text: str) -> Any:
+    """Return the JSON value that a text is, else the text itself."""
+    from edge.errors import Undecodable
+    from edge.model.codec import decode_value
+
+    try:
+        return decode_value(text.encode())
+    except (Undecodable, UnicodeEncodeError):
+        return text

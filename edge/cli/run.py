@@ -1,0 +1,31 @@
+"""`run`: a platform, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from edge.cli.platform_arguments import load_platform_config, platform_arguments
+from edge.cli.serving import find_modules_in, serve_until_signal, set_up_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `run` takes."""
+    platform_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the platform."""
+    config = load_platform_config(arguments)
+    set_up_log(config.log_level)
+    find_modules_in(Path.cwd() if config.config_file is None else config.config_file.absolute().parent)
+    from edge.app import serve
+
+    def announce(base_url: str) -> None:
+        print(f"OPACA Edge answers on {base_url}", flush=True)
+
+    async def until(stop: asyncio.Event) -> None:
+        await serve(config, stop, announce)
+
+    serve_until_signal(until, config.tcp_port)

@@ -1,0 +1,100 @@
+"""Running a server until a signal asks it to stop; for `run` and `agents run`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from edge.cli.failures import Failed
+from edge.config import LogLevel, environment
+from edge.settings import BadSetting
+
+Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def serve_until_signal(serve: Serve, tcp_port: int) -> None:
+    """Run a server; SIGINT and SIGTERM set its stop event, a second signal ends the process at once.
+
+    Args:
+        serve: Serves until the event is set.
+        tcp_port: Where it listens, to say who has the port if it is taken.
+    Raises:
+        Failed: its address cannot be listened on, or a part of it failed.
+    """
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def ask_to_stop(number: signal.Signals) -> None:
+            logging.getLogger(__name__).info("%s: stopping", number.name)
+            stop.set()
+            for each in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(each)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ask_to_stop, number)
+        await serve(stop)
+
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(until_signal())
+    except (OSError, BaseExceptionGroup) as error:
+        first = _first(error)
+        if isinstance(first, BadSetting):
+            raise first from error
+        if isinstance(first, OSError) and first.errno in _ADDRESS_ERRORS:
+            raise Failed(_address_problem(first, tcp_port)) from error
+        raise
+
+
+_ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+
+
+def _address_problem(error: OSError, tcp_port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        from edge.cli.port_owner import port_owner
+
+        owner = port_owner(tcp_port)
+        return (
+            f"port {tcp_port} is taken{f' by {owner}' if owner else ''}; stop that or choose another with --port"
+            " (0 takes a free one)"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"port {tcp_port} needs more rights: choose one from 1024 up with --port"
+    return f"the address to listen on is none of this machine's; choose another with --host ({error.strerror})"
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def set_up_log(level: LogLevel) -> None:
+    """Send log lines to the standard error output; under systemd with its priorities and without the time."""
+    if environment().get("JOURNAL_STREAM"):
+        form = "<%(priority)s>%(name)s: %(message)s"
+        logging.setLogRecordFactory(_with_priority)
+    else:
+        form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logging.basicConfig(level=level.value, format=form, datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.captureWarnings(True)
+
+
+def _with_priority(*args: object, **kwargs: object) -> logging.LogRecord:
+    record = logging.LogRecord(*args, **kwargs)  # type: ignore[arg-type]
+    # The numbers of syslog, which the journal reads from the beginning of a line.
+    record.priority = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}.get(record.levelname, 2)
+    return record
+
+
+def find_modules_in(folder: Path) -> None:
+    """Let `my_module:container` be found in a folder, as Python finds modules beside a script."""
+    sys.path.insert(0, str(folder))

@@ -1,0 +1,87 @@
+"""Tables for people: as wide as the terminal, no wider, and safe to print."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+GAP = "  "
+_NARROWEST = 6
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with everything that could control a terminal shown as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """As `printable`, but line breaks and tabs stay."""
+    return "".join(character if character in "\n\t" else _shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    if character.isspace():
+        return " "
+    return character.encode("unicode_escape").decode()
+
+
+def display_width(text: str) -> int:
+    """Return how many columns a terminal uses for the text."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def layout(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """Return the lines of a table, header first.
+
+    Args:
+        rows: Cells by column; all rows as long as the header.
+        width: Columns of the terminal; the widest cells are wrapped to fit. None wraps nothing.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(display_width(row[column]) for row in ([*cells, list(header)])) for column in range(len(header))]
+    if width is not None:
+        _narrow(widths, width - len(GAP) * (len(header) - 1))
+    lines: list[str] = []
+    for row in [list(header), *cells]:
+        wrapped = [_wrap(cell, columns) for cell, columns in zip(row, widths, strict=True)]
+        for number in range(max(map(len, wrapped))):
+            parts = [
+                _padded(cell[number] if number < len(cell) else "", columns)
+                for cell, columns in zip(wrapped, widths, strict=True)
+            ]
+            lines.append(GAP.join(parts).rstrip())
+    return lines
+
+
+def _narrow(widths: list[int], available: int) -> None:
+    """Take columns from the widest until all fit, or none is wider than the narrowest that makes sense."""
+    while sum(widths) > available:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            return
+        widths[widest] -= 1
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    if display_width(text) <= columns:
+        return [text]
+    # Wide characters are rare here: where there are some, lines are cut at half the width, which always fits.
+    length = columns if text.isascii() else max(columns // 2, 1)
+    return textwrap.wrap(text, length, break_on_hyphens=False) or [""]
+
+
+def _padded(text: str, columns: int) -> str:
+    return text + " " * (columns - display_width(text))
