@@ -22,6 +22,7 @@
     │   ├── NotReady             a container that did not come up
     │   ├── NotKept              a leg that promises durability could not keep the message
     │   └── BadAnswer            it answered with success, but not as the contract says
+    ├── NotStored                this platform cannot keep what it should: its disk is full or broken
     ├── Overloaded               a limit of this platform is reached; try again later
     └── Unsupported              the contract knows it, this party does not offer it
 """
@@ -146,6 +147,10 @@ class BadAnswer(CalleeError):
 
 class Overloaded(OpacaError):
     """A limit of this platform is reached; the same request may succeed later."""
+
+
+class NotStored(OpacaError):
+    """This platform cannot keep what it should: its disk is full or broken. Nothing was changed."""
 
 
 class Unsupported(OpacaError):

@@ -28,6 +28,7 @@ STATUS_BY_ERROR: dict[type[OpacaError], HTTPStatus] = {
     errors.ActionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,  # an agent container's answer; a platform nests it in a 502
     errors.CalleeError: HTTPStatus.BAD_GATEWAY,
     errors.BadAnswer: HTTPStatus.UNPROCESSABLE_ENTITY,  # as the reference does (contract, Q9)
+    errors.NotStored: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unsupported: HTTPStatus.NOT_IMPLEMENTED,
 }

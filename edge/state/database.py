@@ -1,0 +1,167 @@
+"""The one place that opens the database: WAL, every commit on disk before it is answered, migrations, damage set aside.
+
+RAM is the working copy: the database is read at the start and written on change, by one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from edge.errors import NotStored
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FILE = "state.sqlite3"
+# How long a writer waits for a reader of another program, such as a backup.
+_BUSY_S = 5.0
+
+# Step n brings the schema from version n to n + 1; steps are only ever added.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE containers (
+        container_id TEXT PRIMARY KEY,
+        position INTEGER NOT NULL,
+        launcher TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+class NewerSchema(Exception):
+    """The database was written by a newer version of this program."""
+
+
+class Database:
+    """The state of a platform in one SQLite file, as an async context manager.
+
+    Writes run one after the other in a thread of their own; `write` returns once they are on the disk.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / _FILE
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
+
+    async def __aenter__(self) -> Self:
+        """Open the file; a damaged one is set aside, named in the log, and a new one begun.
+
+        Raises:
+            NewerSchema: it was written by a newer version.
+            OSError, sqlite3.OperationalError: it cannot be opened or written to.
+        """
+        try:
+            await self._in_thread(self._open)
+        except BaseException:
+            self._thread.shutdown(wait=True)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._in_thread(self._close)
+        finally:
+            self._thread.shutdown(wait=True)
+
+    async def read(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return await self._in_thread(lambda: self._connected().execute(query, values).fetchall())
+
+    async def write(self, *statements: tuple[str, Sequence[object]]) -> None:
+        """Carry out statements as one transaction; it is on the disk when this returns.
+
+        A caller that is cancelled meanwhile does not undo it.
+
+        Raises:
+            NotStored: the disk is full or broken; nothing of it was kept.
+        """
+        try:
+            await asyncio.shield(self._in_thread(lambda: self._commit(statements)))
+        except sqlite3.Error as error:
+            log.error("%s: cannot write: %s", self._path, error)
+            raise NotStored(f"the platform cannot keep this: {error} ({self._path})") from error
+
+    async def _in_thread(self, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    def _commit(self, statements: Sequence[tuple[str, Sequence[object]]]) -> None:
+        connection = self._connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, values in statements:
+                connection.execute(statement, values)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RuntimeError("the database is not open")
+        return self._connection
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._connection = self._connect()
+        except sqlite3.OperationalError:
+            raise  # no permission, no space: not the file's fault
+        except sqlite3.DatabaseError as error:
+            self._set_aside(error)
+            self._connection = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it will hold secrets
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA journal_size_limit=1048576")
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise NewerSchema(
+                f"{self._path} was written by a newer version (schema {version}, this one knows {len(MIGRATIONS)}):"
+                " run that version, or name another folder with STATE_DIR"
+            )
+        for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+            connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version={number}; COMMIT;")
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        kept = self._path.with_name(f"{_FILE}.damaged-{stamp}")
+        for suffix in ("", "-wal", "-shm"):
+            part = self._path.with_name(_FILE + suffix)
+            if part.exists():
+                part.rename(f"{kept}{suffix}")
+        log.error("%s is damaged (%s): set aside as %s, beginning anew", self._path, error, kept)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
