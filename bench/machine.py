@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from edge import __version__
+
 
 def facts() -> dict[str, str]:
     """What a figure depends on, for the head of the table."""
@@ -16,7 +18,7 @@ def facts() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB",
         "system": f"{_distribution()}, Linux {platform.release()}, {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": f"aiohttp {version('aiohttp')}, msgspec {version('msgspec')}, opaca-edge {version('opaca-edge')}",
+        "packages": f"aiohttp {version('aiohttp')}, msgspec {version('msgspec')}, opaca-edge {__version__}",
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
 

@@ -61,7 +61,9 @@ def invoke(full: bool) -> Iterator[Row]:
     """Invoke over REST against an echo of the same body."""
     with servers.bare() as bare, servers.platform() as ours:
         for connections in (1, 16, 64):
-            yield from _compare(f"invoke, {connections} connections", ours, bare, connections, full)
+            yield from _compare(
+                f"invoke, {connections} connection{'s' if connections > 1 else ''}", ours, bare, connections, full
+            )
 
 
 def _compare(what: str, ours: Server, bare: Server, connections: int, full: bool) -> Iterator[Row]:
