@@ -1,0 +1,1 @@
+"""Tests of the command, most of them against a stand-in platform."""
