@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from edge.api.routes import route_table
+from edge.app import build
+from edge.config import PlatformConfig
+from edge.http.caller import Role
 from tests.architecture import MAY_IMPORT, PRODUCT, ROOT, RULES, Module, Rule, repository_modules
 
 
@@ -99,3 +107,26 @@ GOOD_SAMPLES: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("path", "source"), GOOD_SAMPLES)
 def test_the_rules_leave_good_code_alone(path: str, source: str) -> None:
     assert [finding for rule in RULES for finding in rule(Module(path, source))] == []
+
+
+def test_every_route_names_the_lowest_role_that_may_use_it(tmp_path: Path) -> None:
+    platform, _ = build(PlatformConfig.from_environ({"STATE_DIR": str(tmp_path)}), "http://127.0.0.1:8000")
+    routes = route_table(platform).routes
+    assert [route.path for route in routes if not isinstance(route.role, Role)] == []
+    # What changes something must never be open to everybody, but for logging in.
+    changing = [route for route in routes if route.method != "GET" and route.path != "/login"]
+    assert [route.path for route in changing if route.role in (Role.OPEN, Role.ANY, Role.GUEST)] == []
+
+
+def test_a_platform_at_rest_has_not_imported_what_it_may_never_need(tmp_path: Path) -> None:
+    """Each costs memory that a Pi has not got; they are imported by the functions that use them."""
+    program = (
+        "import sys; from edge.app import build; from edge.api.routes import route_table;"
+        "from edge.config import PlatformConfig;"
+        "route_table(build(PlatformConfig.from_environ({'STATE_DIR': sys.argv[1]}), 'http://127.0.0.1:1')[0]);"
+        "print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    rarely_needed = {"jsonschema", "referencing", "regex", "yaml", "difflib", "sqlite3", "tomllib"}
+    assert rarely_needed.isdisjoint(loaded), f"import them where they are used: {rarely_needed & set(loaded)}"

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+import sys
+import typing
 from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from edge.agents import Container
+from edge.agents.hints import names_like, shape_of
+from edge.api.routes import route_table
+from edge.app import build
 from edge.config import WITHOUT_EFFECT, ClientConfig, ContainerConfig, PlatformConfig
 from edge.settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
+AGENTS = (ROOT / "docs/agents.md").read_text("utf-8")
+API = (ROOT / "docs/api.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 # Defaults that are worked out, or that words say better than values.
@@ -59,3 +69,34 @@ def test_every_link_of_the_page_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text("utf-8"))
     targets += re.findall(r'src(?:set)?="(?!https?://)([^"]+)"', page.read_text("utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_table_of_hints_says_what_they_become() -> None:
+    table = AGENTS.partition("| Hint | OPACA type |")[2].partition("\n\n")[0].replace("\\|", "|")
+    rows = re.findall(r"^\| `([^`]+)` \| `([a-z]+)` \|", table.replace(" | `", " | `"), re.MULTILINE)
+    known = vars(typing) | {"datetime": datetime.datetime}
+    shapes = {hint: shape_of(eval(hint, known), "named", _first_name).type_name for hint, _ in rows}
+    assert shapes == dict(rows)
+    assert len(rows) > 10
+
+
+def _first_name(hint: Any, plain: str) -> str:
+    return next(names_like(plain, hint))
+
+
+@pytest.mark.parametrize("source", re.findall(r"```python\n(.*?)```", AGENTS, re.DOTALL))
+def test_the_examples_are_containers_that_can_be_described(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("documented")
+    monkeypatch.setitem(sys.modules, "documented", module)
+    exec(compile(source, "docs/agents.md", "exec"), vars(module))
+    made = module.container
+    container = made if isinstance(made, Container) else made()
+    assert [agent for agent in container.describe().agents if agent.actions or agent.streams]
+
+
+def test_every_route_is_documented(tmp_path: Path) -> None:
+    platform, _ = build(PlatformConfig.from_environ({"STATE_DIR": str(tmp_path)}), "http://127.0.0.1:8000")
+    documented = set(re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \|", API, re.MULTILINE))
+    served = {(route.method, route.path) for route in route_table(platform).routes}
+    documents = {("GET", path) for _, path in served if path.startswith(("/v3/", "/swagger-ui", "/style", "/opaca"))}
+    assert documented == served - documents - {("GET", "/")}
