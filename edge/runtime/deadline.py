@@ -13,40 +13,47 @@ from typing import Self
 
 
 class Deadlines:
-    """The calls that have a limit, of one event loop."""
+    """The calls that have a limit, of the event loop that used it first."""
 
     def __init__(self) -> None:
         self._pending: dict[Deadline, None] = {}
         self._fires_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        # Asked for once: on Python 3.11 every asyncio.get_running_loop() is a system call (getpid).
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def within(self, limit_s: float) -> Deadline:
         """Return a context manager that ends its block with `TimeoutError` once `limit_s` has passed."""
         return Deadline(self, limit_s)
 
-    def add(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, deadline: Deadline) -> None:
         """Watch over a block."""
         self._pending[deadline] = None
         if deadline.at < self._fires_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._fires_at = deadline.at
-            self._timer = loop.call_at(deadline.at, self._fire, loop)
+            self._arm(deadline.at)
+
+    def _arm(self, at: float) -> None:
+        assert self.loop is not None
+        self._fires_at = at
+        self._timer = self.loop.call_at(at, self._fire)
 
     def discard(self, deadline: Deadline) -> None:
         """Stop watching; the timer stays, for the next ones."""
         self._pending.pop(deadline, None)
 
-    def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+    def _fire(self) -> None:
+        assert self.loop is not None
+        now = self.loop.time()
         due = [deadline for deadline in self._pending if deadline.at <= now]
         for deadline in due:
             del self._pending[deadline]
             deadline.expire()
         self._timer = None
-        self._fires_at = min((deadline.at for deadline in self._pending), default=math.inf)
-        if self._fires_at != math.inf:
-            self._timer = loop.call_at(self._fires_at, self._fire, loop)
+        self._fires_at = math.inf
+        if self._pending:
+            self._arm(min(deadline.at for deadline in self._pending))
 
 
 class Deadline:
@@ -69,14 +76,16 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
+        loop = self._deadlines.loop
+        if loop is None:
+            loop = self._deadlines.loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline needs a task")
         self._task = task
         self._cancelling = task.cancelling()
         self.at = loop.time() + self._limit_s
-        self._deadlines.add(self, loop)
+        self._deadlines.add(self)
         return self
 
     def __exit__(
