@@ -1,4 +1,4 @@
-"""What the runtime knows of a running container, whatever launched it."""
+"""What the runtime and the launchers say to each other about containers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,27 @@ from typing import Protocol
 
 from edge.model.definitions import Definitions
 from edge.model.descriptions import AgentContainer
+from edge.model.requests import PostAgentContainer
 from edge.transport.base import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The wish for a container, with what the platform decided about it.
+
+    Attributes:
+        container_id: The ID it gets.
+        token: What calls between it and the platform carry; empty without authentication.
+        owner: The user who owns it; empty without authentication.
+        wish: What was asked for.
+        timeout_s: Longest wait until it is ready.
+    """
+
+    container_id: str
+    token: str = ""
+    owner: str = ""
+    wish: PostAgentContainer
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +36,7 @@ class Launched:
 
     Attributes:
         description: Complete, with the platform's ID, owner and connectivity.
-        transport: The road to it.
+        transport: The road to it; while the container is down it raises `Unreachable` with the reason.
         definitions: Its defined types.
         launcher: What keeps it running: `bundled`, `process` or `attached`.
     """
@@ -34,7 +54,7 @@ class Registry(Protocol):
         """A container runs, or describes itself anew."""
 
     def vanished(self, container_id: str) -> None:
-        """A container does not run any more."""
+        """A container does not run any more and will not by itself."""
 
 
 class Launcher(Protocol):
@@ -48,4 +68,4 @@ class Launcher(Protocol):
         """Ask a container anew what it is; None if it does not answer or is none of this launcher's."""
 
     async def stop(self, container_id: str) -> bool:
-        """Stop a container; False if it is none of this launcher's."""
+        """Stop a container; False if it is none of this launcher's. Returns within 4 s, a long grace ends later."""
