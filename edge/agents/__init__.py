@@ -3,8 +3,7 @@
 from edge.agents.agent import Agent
 from edge.agents.container import Container
 from edge.agents.decorators import action, stream
-from edge.agents.errors import ActionFailed
-from edge.errors import CalleeError, NotLoggedIn, OpacaError
+from edge.errors import ActionFailed, CalleeError, NotLoggedIn, OpacaError
 from edge.model.descriptions import ArrayItems, ImageParameter, Parameter, PortDescription, StreamMode
 from edge.model.requests import Login, Message
 

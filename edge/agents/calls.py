@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.agents.errors import ActionFailed, describe_exception
+from edge.agents.errors import describe_exception
 from edge.agents.failures import FailureLog
 from edge.agents.results import NotJson, to_json
 from edge.agents.tasks import AgentTasks, current_owner, start_owned
 from edge.agents.workers import Workers
-from edge.errors import CalleeError, OpacaError, OutcomeUnknown
+from edge.errors import ActionFailed, CalleeError, OpacaError, OutcomeUnknown
 from edge.model.json_value import JsonValue
 
 if TYPE_CHECKING:

@@ -1,14 +1,10 @@
-"""What an agent's own failure looks like to its callers; what callers did wrong is in `edge.errors`."""
+"""What agents' failures look like to others."""
 
 from __future__ import annotations
 
-from edge.errors import BadInput, OpacaError
+from edge.errors import BadInput
 
 _LONGEST_TEXT = 1000
-
-
-class ActionFailed(OpacaError):
-    """An agent's method raised, returned what is not JSON, or could not be run; it may have had effects."""
 
 
 class StreamBroken(BadInput):

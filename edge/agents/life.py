@@ -12,11 +12,11 @@ from typing import Any
 from edge.agents.agent import Agent
 from edge.agents.background import keep_running
 from edge.agents.calls import Calls
-from edge.agents.errors import ActionFailed
 from edge.agents.identity import Identity
 from edge.agents.logins import Logins
 from edge.agents.tasks import AgentTasks, start_owned
 from edge.agents.workers import Workers
+from edge.errors import ActionFailed
 from edge.model.descriptions import timestamp
 from edge.transport.base import Transport
 

@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 from edge.agents.results import NotJson, to_json
 from edge.agents.tasks import current_owner
-from edge.errors import ParameterMismatch, Unreachable
+from edge.errors import CalleeError, Cause, OpacaError, ParameterMismatch, RemoteError, Unreachable
+from edge.http.errors import status_of
 from edge.model.json_value import JsonValue
 from edge.model.requests import Message
 from edge.transport.base import CallOptions, Transport
@@ -15,11 +16,19 @@ from edge.transport.base import CallOptions, Transport
 
 @contextmanager
 def _as_platform() -> Iterator[None]:
-    """Mark what runs inside as nobody's: tasks that the platform starts on the way must not end with the agent."""
+    """Mark what runs inside as nobody's: tasks that the platform starts on the way must not end with the agent.
+
+    Errors look the same whether the platform is reached over HTTP or in this process, and they are never taken for the
+    agent's own answer to its caller.
+    """
     owner = current_owner.get()
     current_owner.set(None)
     try:
         yield
+    except CalleeError:
+        raise
+    except OpacaError as error:
+        raise RemoteError(error.message, Cause(status_of(error), error.message, error.cause)) from error
     finally:
         current_owner.set(owner)
 

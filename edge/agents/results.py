@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from math import isfinite
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from edge.model.json_value import JsonValue
 
@@ -64,7 +66,8 @@ def _plain(value: Any, depth: int) -> JsonValue:
         return _object(value, depth)
     if kind in _COLLECTIONS:
         return _array(value, depth)
-    return _plain(_builtins(value), depth - 1)
+    fields = _fields(value)
+    return _plain(_builtins(value), depth - 1) if fields is None else _object(fields, depth)
 
 
 def _text(value: str) -> str:
@@ -107,6 +110,22 @@ def _array(value: Any, depth: int) -> list[JsonValue]:
         except NotJson as error:
             raise NotJson(error.reason, f"[{index}]{error.path}") from None
     return copy
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a dataclass or plain Struct, None for other values.
+
+    msgspec writes only what stands in a dataclass's `__dict__`, where its own `convert` (0.22) puts no defaults.
+    """
+    cls = type(value)
+    if dataclasses.is_dataclass(cls):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(cls)}
+    if isinstance(value, msgspec.Struct):
+        config = cls.__struct_config__
+        if config.tag is None and not config.array_like and not config.omit_defaults:
+            pairs = zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True)
+            return {written: item for written, name in pairs if (item := getattr(value, name)) is not UNSET}
+    return None
 
 
 def _builtins(value: object) -> object:

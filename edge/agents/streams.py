@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge.agents.calls import Calls
-from edge.agents.errors import ActionFailed, StreamBroken
+from edge.agents.errors import StreamBroken
 from edge.agents.pieces import Incoming, collected, each_piece, to_bytes
 from edge.agents.results import NotJson
 from edge.agents.tasks import OwnedTask, start_owned
-from edge.errors import ParameterMismatch
+from edge.errors import ActionFailed, ParameterMismatch
 
 if TYPE_CHECKING:
     from edge.agents.agent import Agent

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge.agents.errors import ActionFailed
+from edge.errors import ActionFailed
 
 _IDLE_S = 30.0
 

@@ -33,6 +33,7 @@ _STATUS: tuple[tuple[type[OpacaError], int], ...] = (
     (NotAllowed, 403),
     (Unsupported, 501),
     (TooLarge, 413),
+    (OutcomeUnknown, 504),
 )
 
 
