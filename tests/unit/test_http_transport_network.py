@@ -280,3 +280,17 @@ async def test_board_gets_a_short_stream_whole() -> None:
         with pytest.raises(TooLarge, match="at most 4096 bytes"):
             await transport.post_stream("s", several(b"a" * 4097), None)
     assert len(script.requests) == 2  # the first asked how the board speaks
+
+
+async def test_target_that_has_enough_ends_the_upload() -> None:
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ok())
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.001)
+
+    async with calling(accept, kind=Kind.PLATFORM) as (transport, script):
+        await transport.post_stream("s", endless(), None)
+        await script.gone.wait()
