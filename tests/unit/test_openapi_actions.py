@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from openapi_spec_validator import validate
-from openapi_spec_validator.versions import OPENAPIV30  # noqa: F401 - fails early where the validator has no 3.0
 
 from edge.api.openapi.actions import actions_document
 from edge.api.openapi.rendering import as_json, as_yaml
-from edge.model.descriptions import (
-    Action,
-    AgentContainer,
-    AgentContainerImage,
-    AgentDescription,
-    ArrayItems,
-    Parameter,
-)
+from edge.model.descriptions import Action, ArrayItems, Parameter
 from edge.model.json_value import JsonValue
-
-
-def container(
-    actions: list[Action],
-    definitions: dict[str, JsonValue] | None = None,
-    by_url: dict[str, str] | None = None,
-    container_id: str = "c-77",
-    agent_id: str = "lamp1",
-) -> AgentContainer:
-    image = AgentContainerImage(image_name="i", definitions=definitions or {}, definitions_by_url=by_url or {})
-    agent = AgentDescription(agent_id=agent_id, actions=actions)
-    since = "2026-04-21T13:13:39.120Z"
-    return AgentContainer(container_id=container_id, image=image, agents=[agent], running_since=since)
-
-
-def act(name: str = "Act", **types: str) -> Action:
-    return Action(name=name, parameters={key: Parameter(type=value) for key, value in types.items()})
-
-
-def document(*containers: AgentContainer, require_auth: bool = False) -> dict[str, Any]:
-    made = actions_document(containers, require_auth)
-    text = as_json(made)
-    assert '"description": null' not in text
-    assert json.loads(text) == made
-    local = {target for target in refs(made) if target.startswith("#")}
-    assert {target for target in local if not reaches(made, target)} == set(), "a $ref that leads nowhere"
-    validate(without_remote(made))
-    return made
-
-
-def refs(part: Any) -> list[str]:
-    if isinstance(part, dict):
-        own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
-        return own + [target for value in part.values() for target in refs(value)]
-    return [target for element in part for target in refs(element)] if isinstance(part, list) else []
-
-
-def reaches(made: dict[str, Any], target: str) -> bool:
-    part: Any = made
-    for step in target[2:].split("/"):
-        step = step.replace("~1", "/").replace("~0", "~")
-        part = part[int(step)] if isinstance(part, list) else part.get(step)
-        if part is None:
-            return False
-    return True
-
-
-def without_remote(part: Any) -> Any:
-    """The validator would load what is referenced by URL."""
-    if isinstance(part, dict):
-        if str(part.get("$ref", "")).startswith("http"):
-            return {}
-        return {key: without_remote(value) for key, value in part.items()}
-    return [without_remote(element) for element in part] if isinstance(part, list) else part
-
-
-def schemas_of(definitions: dict[str, JsonValue]) -> dict[str, Any]:
-    return document(container([act()], definitions))["components"]["schemas"]
-
+from tests.unit.actions_documents import act, container, document
 
 SET_LEVEL = Action(
     name="SetLevel",
@@ -244,123 +176,6 @@ def test_later_container_wins_the_path_of_the_same_action_and_agent() -> None:
 def test_names_that_no_path_could_hold_are_escaped() -> None:
     made = document(container([act("Do {it}/100%")], agent_id="ä b"))
     assert list(made["paths"]) == ["/invoke/Do%20%7Bit%7D%2F100%25/%C3%A4%20b"]
-
-
-def test_models_of_the_python_sdk_keep_their_inner_models() -> None:
-    """Written as pydantic 2 writes a model with a nested one, an optional field, an enum and a discriminated union."""
-    box = {
-        "$defs": {
-            "Cat": {"properties": {"kind": {"const": "cat", "title": "Kind", "type": "string"}}, "type": "object"},
-            "Dog": {"properties": {"kind": {"const": "dog", "title": "Kind", "type": "string"}}, "type": "object"},
-            "Inner": {
-                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Inner"}, {"type": "null"}]}},
-                "type": "object",
-            },
-            "Colour": {"enum": ["red", "blue"], "title": "Colour", "type": "string"},
-        },
-        "properties": {
-            "inner": {"$ref": "#/$defs/Inner"},
-            "size": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None, "title": "Size"},
-            "colour": {"$ref": "#/$defs/Colour", "description": "Of the lid."},
-            "pet": {
-                "discriminator": {"mapping": {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"}, "propertyName": "kind"},
-                "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
-            },
-            "pair": {"maxItems": 2, "minItems": 2, "prefixItems": [{"type": "integer"}], "type": "array"},
-            "open": {"exclusiveMinimum": 0, "type": "number", "examples": [1]},
-        },
-        "required": ["inner"],
-        "title": "Box",
-        "type": "object",
-    }
-    schemas = schemas_of({"Box": box})
-    assert set(schemas) == {"Box", "Cat", "Dog", "Inner", "Colour", "Error"}
-    properties = schemas["Box"]["properties"]
-    assert properties["inner"] == {"$ref": "#/components/schemas/Inner"}
-    assert properties["size"] == {"title": "Size", "default": None, "nullable": True, "type": "integer"}
-    assert properties["colour"]["allOf"] == [{"$ref": "#/components/schemas/Colour"}]
-    assert properties["colour"]["description"] == "Of the lid."
-    assert properties["pet"]["discriminator"]["mapping"]["cat"] == "#/components/schemas/Cat"
-    assert properties["pair"] == {"type": "array", "items": {}, "maxItems": 2, "minItems": 2}
-    assert properties["open"] == {"type": "number", "minimum": 0, "exclusiveMinimum": True}
-    inner = {"nullable": True, "allOf": [{"$ref": "#/components/schemas/Inner"}]}
-    assert schemas["Inner"]["properties"]["next"] == inner
-    assert schemas["Cat"]["properties"]["kind"]["enum"] == ["cat"]
-
-
-@pytest.mark.parametrize(
-    ("schema", "written"),
-    [
-        (True, {}),
-        (False, {"not": {}}),
-        (5, {}),
-        ({"type": ["string", "null"]}, {"type": "string", "nullable": True}),
-        ({"type": ["string", "integer"]}, {"anyOf": [{"type": "string"}, {"type": "integer"}]}),
-        ({"type": "null"}, {"type": "object", "nullable": True}),
-        ({"type": "gadget"}, {}),
-        ({"type": "array"}, {"type": "array", "items": {}}),
-        ({"type": "array", "items": [{"type": "string"}]}, {"type": "array", "items": {}}),
-        ({"items": True}, {"items": {}}),
-        ({"const": 3, "$id": "x", "$comment": "y", "examples": [1]}, {"enum": [3]}),
-        ({"enum": ["a"], "type": ["string", "null"]}, {"type": "string", "nullable": True, "enum": ["a", None]}),
-        ({"required": []}, {}),
-        ({"required": True, "description": None, "title": 5, "minLength": "x", "multipleOf": 0}, {}),
-        (
-            {"properties": {"a": True, "b": {"$ref": "#"}}},
-            {"properties": {"a": {}, "b": {"$ref": "#/components/schemas/T"}}},
-        ),
-        ({"patternProperties": {"^a": {}}, "additionalProperties": False}, {}),
-        ({"additionalProperties": {"type": "string"}}, {"additionalProperties": {"type": "string"}}),
-        ({"minimum": 5, "exclusiveMinimum": 3}, {"minimum": 5}),
-        ({"minimum": 5, "exclusiveMinimum": True}, {"minimum": 5, "exclusiveMinimum": True}),
-        ({"maximum": 5, "exclusiveMaximum": 3}, {"maximum": 3, "exclusiveMaximum": True}),
-        ({"if": {}, "then": {}, "dependencies": {}, "x-mine": 1}, {}),
-        ({"anyOf": [{"type": "null"}]}, {"nullable": True, "type": "object"}),
-        ({"oneOf": [], "allOf": "x", "not": {"type": "string"}}, {"not": {"type": "string"}}),
-        ({"$ref": "#/nowhere"}, {}),
-        ({"$ref": "#/$defs/Nowhere"}, {}),
-        ({"$ref": "#anchor"}, {}),
-        ({"$ref": "other.json"}, {}),
-        ({"$ref": "#"}, {}),
-        ({"properties": {"default": {"type": "string"}}}, {"properties": {"default": {"type": "string"}}}),
-    ],
-    ids=str,
-)
-def test_definitions_are_reduced_to_what_openapi_knows(schema: JsonValue, written: dict[str, Any]) -> None:
-    assert schemas_of({"T": schema})["T"] == written
-
-
-def test_definitions_of_one_image_reach_each_other() -> None:
-    schemas = schemas_of(
-        {"A": {"items": {"$ref": "#/definitions/B"}}, "B": {"properties": {"a": {"$ref": "#/definitions/A"}}}}
-    )
-    assert schemas["A"]["items"] == {"$ref": "#/components/schemas/B"}
-    assert schemas["B"]["properties"]["a"] == {"$ref": "#/components/schemas/A"}
-
-
-def test_definitions_that_only_lead_to_each_other_accept_anything() -> None:
-    schemas = schemas_of({"A": {"$ref": "#/definitions/B"}, "B": {"$ref": "#/definitions/A"}})
-    assert {} in (schemas["A"], schemas["B"])
-
-
-def test_containers_with_different_definitions_of_one_name_do_not_meet() -> None:
-    first = container([act("One", p="Lamp")], {"Lamp": {"type": "string"}}, agent_id="a")
-    second = container([act("Two", p="Lamp")], {"Lamp": {"type": "integer"}}, agent_id="b")
-    third = container([act("Three", p="Lamp")], {"Lamp": {"type": "string"}}, agent_id="c")
-    undefined = container([act("Four", p="Lamp")], agent_id="d")
-    made = document(first, second, third, undefined)
-    used = {path: refs(item["post"]["requestBody"])[0].rpartition("/")[2] for path, item in made["paths"].items()}
-    assert list(used.values()) == ["Lamp", "Lamp_2", "Lamp", "Lamp_3"]
-    assert made["components"]["schemas"]["Lamp_2"] == {"type": "integer"}
-
-
-def test_equal_texts_that_speak_of_different_neighbours_are_two_schemas() -> None:
-    lamp = {"items": {"$ref": "#/definitions/Bulb"}}
-    first = container([act(p="Lamp")], {"Lamp": lamp, "Bulb": {"type": "string"}}, agent_id="a")
-    second = container([act(p="Lamp")], {"Lamp": lamp, "Bulb": {"type": "integer"}}, agent_id="b")
-    schemas = document(first, second)["components"]["schemas"]
-    assert schemas["Lamp"]["items"] == {"$ref": "#/components/schemas/Bulb"}
-    assert schemas["Lamp_2"]["items"] == {"$ref": "#/components/schemas/Bulb_2"}
 
 
 def test_definition_called_error_does_not_take_the_place_of_ours() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edge import __version__
 from edge.api.openapi.models import PREFIX, reachable, schemas
 from edge.api.openapi.operations import OPERATIONS, PATH, QUERY, TEXT, Operation
 from edge.http.caller import Role
@@ -63,7 +63,7 @@ def platform_document(table: RouteTable, base_url: str, requires_auth: bool) -> 
             paths.setdefault(route.path, {})[route.method.lower()] = _described(route, operation, requires_auth)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "OPACA Edge", "description": _DESCRIPTION, "version": __version__},
+        "info": {"title": "OPACA Edge", "description": _DESCRIPTION, "version": _version()},
         "servers": [{"url": base_url}],
         # Without authentication a token may be given all the same.
         "security": [{"bearerAuth": []}] if requires_auth else [{}, {"bearerAuth": []}],
@@ -74,6 +74,13 @@ def platform_document(table: RouteTable, base_url: str, requires_auth: bool) -> 
             "securitySchemes": {"bearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
+
+
+def _version() -> str:
+    try:
+        return version("opaca-edge")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "unknown"
 
 
 def _unnamed(route: Route) -> Operation | None:
