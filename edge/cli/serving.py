@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from edge.cli.failures import Failed
 from edge.config import LogLevel, environment
+from edge.errors import OpacaError
 from edge.settings import BadSetting
 
 Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
@@ -42,11 +43,15 @@ def serve_until_signal(serve: Serve, tcp_port: int) -> None:
             loop.add_signal_handler(number, ask_to_stop, number)
         await serve(stop)
 
+    from edge.agents.watchdog import watched_loop
+
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=watched_loop) as runner:
             runner.run(until_signal())
-    except (OSError, BaseExceptionGroup) as error:
+    except (OSError, OpacaError, BaseExceptionGroup) as error:
         first = _first(error)
+        if isinstance(first, OpacaError):
+            raise Failed(first.message) from error
         if isinstance(first, BadSetting):
             raise first from error
         if isinstance(first, OSError) and first.errno in _ADDRESS_ERRORS:

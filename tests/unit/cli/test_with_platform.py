@@ -211,3 +211,35 @@ def test_login_cannot_be_asked_for_yet(tmp_path: Path) -> None:
     ran = edge("run", "--state-dir", str(tmp_path / "state"), cwd=tmp_path)
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: REQUIRE_AUTH=true")
+
+
+def test_container_runs_alone_without_a_changed_line(folder: Path) -> None:
+    running, url = start(folder, "agents", "run", "my_lamps:container", "room=attic", "--port", "0")
+    ran = edge("--url", url, "invoke", "SetLevel", "level=4")
+    assert stop(running) == 0, (folder / "log").read_text()
+    assert (ran.stdout, ran.stderr) == ("attic: 4 None\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("my_lamps:nothing",), "my_lamps has no nothing"),
+        (("no_such_module:container",), "No module named 'no_such_module'"),
+        (("my_lamps",), "expected module:attribute"),
+        (("my_lamps:container", "attic"), "'attic': expected key=value"),
+        (("my_lamps:container", "--port", "x"), "--port='x': expected a whole number"),
+    ],
+)
+def test_container_that_cannot_be_made_is_explained(folder: Path, words: tuple[str, ...], message: str) -> None:
+    ran = edge("agents", "run", *words, cwd=folder)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ")
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_container_whose_port_is_taken_says_by_whom(url: str, folder: Path) -> None:
+    port = url.rpartition(":")[2]
+    ran = edge("agents", "run", "my_lamps:container", "--port", port, cwd=folder)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: port {port} is taken by ")
