@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from edge.agents import Agent, Container, action, stream
+from edge.agents import Agent, Container, Message, action, stream
 
 
 @dataclass
@@ -92,8 +92,8 @@ class Tester(Agent):
     async def collect(self, pieces: AsyncIterator[bytes]) -> None:
         self._collected = b"".join([piece async for piece in pieces])
 
-    async def receive_message(self, message: Any) -> None:
-        self._heard.append({"way": message.channel or "send", "payload": message.payload, "replyTo": message.reply_to})
+    async def receive_message(self, message: Message) -> None:
+        self._heard.append({"payload": message.payload, "replyTo": message.reply_to})
 
 
 class Second(Agent):

@@ -162,13 +162,11 @@ def _play(step: dict[str, Any], face: Face, variables: dict[str, Any]) -> str | 
 
 def _request(request: dict[str, Any], face: Face) -> tuple[str, bytes]:
     body = _body(request)
-    wanted = {name: value for name, value in request.get("headers", {}).items()}
+    wanted = dict(request.get("headers", {}))
     named = {name.lower() for name in wanted}
     if body and "content-type" not in named:
         wanted["Content-Type"] = "application/json"
-    for name, value in face.headers.items():
-        if name.lower() not in named:
-            wanted[name] = value
+    wanted |= {name: value for name, value in face.headers.items() if name.lower() not in named}
     if request.get("chunked"):
         wanted["Transfer-Encoding"] = "chunked"
         middle = len(body) // 2

@@ -1,7 +1,7 @@
 """A raw HTTP/1.1 client: it sends exactly the bytes it is given and shows exactly what came back.
 
-Ordinary clients repair what they send (paths, headers, lengths) and hide what they get (pieces, closed connections), which is
-what these tests are about.
+Ordinary clients repair what they send (paths, headers, lengths) and hide what they get (pieces, closed connections),
+which is what these tests are about.
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ class Wire:
         if receive_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(timeout_s)
-        self.socket.connect(address)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Wire:
