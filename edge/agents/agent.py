@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.agents.names import check_name, default_agent_id, pascal_case
@@ -220,6 +221,16 @@ class Agent:
             self._pending = (*self._pending, (name, work))
         else:
             self._container.life.start_task(self, name, work)
+
+    async def in_thread(self, function: Callable[..., Value], *arguments: object) -> Value:
+        """Run what blocks (files, serial lines, long sums) in one of the container's threads.
+
+        Raises:
+            ActionFailed: no thread became free in 10 s; names what they are busy with.
+            Exception: what the function raised.
+        """
+        value: Value = await self.container.life.in_thread(self, partial(function, *arguments))
+        return value
 
     def wait(self, coroutine: Coroutine[Any, Any, Value], timeout_s: float = 60.0) -> Value:
         """Run a coroutine on the event loop from a sync method, e.g. `self.wait(self.invoke("GetTime"))`.

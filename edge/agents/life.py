@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from edge.agents.agent import Agent
@@ -86,6 +87,16 @@ class Life:
                     log.error("container %s: a thread is left behind, busy with %s", self._container_name, busy)
                 self._workers.close()
                 self.calls.failures.close()
+
+    async def in_thread(self, agent: Agent, call: partial[Any]) -> Any:
+        """Run a call in a thread and return its value, or raise what it raised."""
+        name = getattr(call.func, "__name__", "call")
+        value, error = await self._workers.run(f"{agent.agent_id}.{name}", call)
+        if isinstance(error, StopIteration | SystemExit):
+            raise RuntimeError(f"{name} raised {error!r}") from error  # neither may pass through a coroutine
+        if error is not None:
+            raise error
+        return value
 
     def start_task(self, agent: Agent, name: str, work: Any) -> None:
         """Start an agent's background work: a coroutine, or a coroutine function to be run again when it fails."""
