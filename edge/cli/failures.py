@@ -61,8 +61,9 @@ def _said(cause: Cause, url: str) -> str:
     lines = [message or f"{url} answered {status} without a reason"]
     inner = cause.cause
     while inner is not None:
-        indent = "  " * len(lines)
-        lines.append(f"{indent}because: {inner.message or f'status {inner.status}'}")
+        reason = inner.message or f"status {inner.status}"
+        if reason not in lines[-1]:  # many parties repeat what they were told
+            lines.append(f"{'  ' * len(lines)}because: {reason}")
         inner = inner.cause
     return "\n".join(lines)
 

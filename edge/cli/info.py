@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from edge.cli.output import Output, local_time
+from edge.cli.output import Output, counted, local_time
 from edge.cli.platform import Platform, call_platform, client_arguments
 from edge.model.descriptions import RuntimePlatform
 from edge.model.json_value import JsonValue
@@ -27,8 +27,8 @@ async def show(platform: Platform, output: Output) -> None:
         return
     info = await platform.get("/info", RuntimePlatform)
     agents = [agent for container in info.containers for agent in container.agents]
-    actions = sum(len(agent.actions) for agent in agents)
-    streams = sum(len(agent.streams) for agent in agents)
+    actions = counted(sum(len(agent.actions) for agent in agents), "action")
+    streams = counted(sum(len(agent.streams) for agent in agents), "stream")
     own = [provision.removeprefix("config:") for provision in info.provides if provision.startswith("config:")]
     output.pairs(
         [
@@ -36,7 +36,10 @@ async def show(platform: Platform, output: Output) -> None:
             ("platform ID", info.platform_id),
             ("running since", local_time(info.running_since)),
             ("settings", " ".join(own)),
-            ("offers", f"{len(agents)} agents with {actions} actions and {streams} streams"),
+            (
+                "offers",
+                f"{counted(len(agents), 'agent')} with {actions} and {streams}",
+            ),
             ("connected to", ", ".join(info.connections) or "no other platform"),
         ]
     )

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
         options = CallOptions(container_id=arguments.container, timeout_s=arguments.timeout, forward=True)
         fitting = await _typed(platform, arguments, assignments) if whole is None else whole
         try:
-            result = await platform.transport.invoke(arguments.action, fitting, arguments.agent, options)
+            async with platform.patience(_patience_s(arguments.timeout)):
+                result = await platform.transport.invoke(arguments.action, fitting, arguments.agent, options)
         except RemoteError as error:
             if whole is not None and error.cause is not None and error.cause.status == 404:
                 # The platform only says that there is none; its list may hold what was meant.
@@ -55,6 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
         output.value(result)
 
     call_platform(arguments, invoke)
+
+
+def _patience_s(timeout_s: int) -> float:
+    """Return how long to wait for a result: a little longer than the platform itself (contract, Decision 3)."""
+    return timeout_s + 15.0 if timeout_s > 0 else 3_660.0
 
 
 async def _typed(

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from edge.cli.output import Output
-from edge.cli.platform import Platform, call_platform, client_arguments, json_or_text
+from edge.cli.platform import ANSWER_S, Platform, call_platform, client_arguments, json_or_text
 from edge.model.requests import Message
 from edge.transport.base import CallOptions
 
@@ -26,10 +26,9 @@ def deliver(arguments: argparse.Namespace, *, is_broadcast: bool) -> None:
     options = CallOptions(container_id=arguments.container, forward=True)
 
     async def work(platform: Platform, output: Output) -> None:
-        if is_broadcast:
-            await platform.transport.broadcast(arguments.target, message, options)
-        else:
-            await platform.transport.send(arguments.target, message, options)
+        deliver_to = platform.transport.broadcast if is_broadcast else platform.transport.send
+        async with platform.patience(ANSWER_S):
+            await deliver_to(arguments.target, message, options)
         output.note(f"{'broadcast' if is_broadcast else 'sent'} to {arguments.target}")
 
     call_platform(arguments, work)

@@ -96,3 +96,8 @@ def local_time(moment: str | int) -> str:
 def text_of(value: Any) -> str:
     """Return a field of a description for a table cell; None is empty."""
     return "" if value is None else str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 agent`, `3 agents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

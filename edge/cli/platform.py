@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from edge.cli.failures import Failed, failure_of
+from edge.cli.failures import ExitCode, Failed, failure_of
 from edge.cli.output import Output
 from edge.config import ClientConfig
 from edge.errors import BadInput, OpacaError
@@ -17,6 +18,9 @@ from edge.model.descriptions import AgentContainer, AgentDescription
 from edge.transport.http import HttpClient, HttpTransport, Kind, Query
 
 T = TypeVar("T")
+
+# For what a platform answers from memory, or passes on without waiting for a result.
+ANSWER_S = 30.0
 Work: TypeAlias = "Callable[[Platform, Output], Awaitable[None]]"
 
 
@@ -30,16 +34,27 @@ class Platform:
 
     async def get(self, path: str, model: type[T], query: Query = ()) -> T:
         """Return the document at a path; unknown keys in it are passed over."""
-        body = await self.transport.request("GET", path, query)
+        async with self.patience(ANSWER_S):
+            body = await self.transport.request("GET", path, query)
         try:
             return decode(body, model, set())
         except BadInput as error:
             raise Failed(f"{self.config.url}{path}: {error.message}; is it an OPACA platform?") from error
 
+    @asynccontextmanager
+    async def patience(self, limit_s: float) -> AsyncIterator[None]:
+        """Fail if what is asked inside is not answered in time."""
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        except TimeoutError as error:
+            raise Failed(f"{self.config.url} did not answer within {limit_s:g} s", ExitCode.UNREACHABLE) from error
+
     async def agents(self, container_id: str | None = None) -> list[AgentDescription]:
         """Return the agents that can be called: those of a local container, or all, connected platforms included."""
         if container_id is not None:
-            body = await self.transport.request("GET", "/containers/" + quote(container_id, safe=""))
+            async with self.patience(ANSWER_S):
+                body = await self.transport.request("GET", "/containers/" + quote(container_id, safe=""))
             if body:
                 return decode(body, AgentContainer, set()).agents
         return await self.get("/agents", list[AgentDescription], (("includeConnected", "true"),))

@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stream", metavar="NAME", help="name of the stream")
     parser.add_argument("--agent", metavar="ID", help="the agent to ask; else any that offers the stream")
     parser.add_argument("--container", metavar="ID", help="the container to ask")
-    parser.add_argument(
-        "--send", metavar="FILE", help="feed the stream from a file; - reads standard input"
-    )
+    parser.add_argument("--send", metavar="FILE", help="feed the stream from a file; - reads standard input")
     client_arguments(parser, has_json=False)
 
 

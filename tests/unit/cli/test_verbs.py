@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli import messages
+from edge.cli import platform as platform_module
 from tests.unit.cli.conftest import AGENTS, HISTORY, INFO, Command, StandIn
 
 # invoke
@@ -124,6 +126,11 @@ async def test_invoke_prints_the_result(
             },
             "http://ac answered 500\n  because: boom\n    because: deep",
         ),
+        (
+            502,
+            {"statusCode": 502, "message": "lamp: boom", "cause": {"statusCode": 500, "message": "boom"}},
+            "lamp: boom",
+        ),
         (400, {"statusCode": 400, "message": "level: too bright"}, "level: too bright"),
         (404, {"timestamp": 1, "status": 404, "error": "Not Found", "path": "/x"}, "Not Found"),
         (401, "Missing Token.", "{url} wants to know who is calling: give a token with --token or OPACA_EDGE_TOKEN"),
@@ -219,7 +226,7 @@ async def test_info_tells_what_runs(platform: StandIn, command: Command) -> None
     out = (await command("info")).out
     assert "base URL       http://pi:8000\n" in out
     assert "settings       session-policy=RESTART\n" in out
-    assert "offers         2 agents with 2 actions and 1 streams\n" in out
+    assert "offers         2 agents with 2 actions and 1 stream\n" in out
     assert "connected to   http://cloud:8000\n" in out
     assert out.splitlines()[-1].startswith("c-77       lamps:1  lamp, mute  2026-04-21 ")
     assert json.loads((await command("info", "--json")).out) == INFO
@@ -330,6 +337,18 @@ async def test_nobody_there_is_said_with_the_next_step(command: Command, words: 
         f'error: nothing answers at {url}: start a platform with "opaca-edge run" or name one with --url\n'
         "  (Connection refused)\n"
     )
+
+
+@pytest.mark.parametrize("words", [("info",), ("send", "a", "1"), ("agents",)])
+async def test_platform_that_never_answers_is_given_up(
+    command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for module in (platform_module, messages):
+        monkeypatch.setattr(module, "ANSWER_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        ran = await command("--url", url, *words)
+    assert (ran.code, ran.err) == (3, f"error: {url} did not answer within 0.05 s\n")
 
 
 async def test_something_else_that_answers_is_doubted(platform: StandIn, command: Command) -> None:

@@ -163,7 +163,7 @@ def test_streams_flow_both_ways(url: str) -> None:
 
 
 def test_platform_is_described(url: str) -> None:
-    assert "1 agents with 3 actions and 2 streams" in edge("--url", url, "info").stdout
+    assert "1 agent with 3 actions and 2 streams" in edge("--url", url, "info").stdout
     assert "SetLevel(level: integer, " in edge("--url", url, "agents").stdout
     assert "Set how bright it is." in edge("--url", url, "agents", "lamp").stdout
     edge("--url", url, "invoke", "Messages")
