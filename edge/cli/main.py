@@ -26,10 +26,10 @@ VERBS = {
     "agents run": Verb("agents_run", "run a container of agents alone", "opaca-edge agents run my_module:container"),
     "info": Verb("info", "show what the platform is", "opaca-edge info"),
     "agents": Verb("agents", "list agents and what they offer", "opaca-edge agents system"),
-    "invoke": Verb("invoke", "invoke an action", "opaca-edge invoke SetLevel room=kitchen level=3 --agent lamp"),
+    "invoke": Verb("invoke", "invoke an action", "opaca-edge invoke GetCpu interval_s=2 --agent system"),
     "send": Verb("send", "send a message to an agent", """opaca-edge send lamp '{"level": 3}'"""),
     "broadcast": Verb("broadcast", "send a message to a channel", "opaca-edge broadcast news 'Rain is near'"),
-    "stream": Verb("stream", "follow a stream, or feed one", "opaca-edge stream Load --agent system"),
+    "stream": Verb("stream", "follow a stream, or feed one", "opaca-edge stream Status --agent system"),
     "history": Verb("history", "show the last events", "opaca-edge history"),
     "events": Verb("events", "follow events as they happen", "opaca-edge events -f /invoke /send"),
     "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
@@ -92,7 +92,8 @@ def _run(name: str, words: list[str]) -> int:
 
     module = cast(VerbModule, importlib.import_module(f"edge.cli.{VERBS[name].module}"))
     try:
-        arguments = _parser(name, module).parse_args(words)
+        # Options may stand between the words of a list: invoke SetLevel --agent lamp level=3.
+        arguments = _parser(name, module).parse_intermixed_args(words)
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     for stream in (sys.stdout, sys.stderr):

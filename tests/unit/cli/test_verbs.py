@@ -27,9 +27,10 @@ async def test_invoke_types_values_by_the_actions_description(platform: StandIn,
 
 
 async def test_invoke_passes_agent_container_and_timeout_on(platform: StandIn, command: Command) -> None:
-    assert (await command("invoke", "Off", "--agent", "lamp", "--container", "c-77", "--timeout", "5")).code == 0
+    words = ("invoke", "SetLevel", "room=a", "--agent", "lamp", "--container", "c-77", "level=1", "--timeout", "5")
+    assert (await command(*words)).code == 0
     query = {"timeout": "5", "forward": "true", "containerId": "c-77"}
-    assert platform.last == ("POST /invoke/Off/lamp", query, {})
+    assert platform.last == ("POST /invoke/SetLevel/lamp", query, {"room": "a", "level": 1})
     assert platform.asked[0][0] == "GET /containers/c-77"
 
 
