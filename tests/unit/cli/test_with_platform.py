@@ -89,7 +89,7 @@ def edge(*words: str, stdin: str | None = None, cwd: Path = ROOT) -> subprocess.
     )
 
 
-def start(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
+def start(folder: Path, *words: str, environ: dict[str, str] | None = None) -> tuple[subprocess.Popen[str], str]:
     """Start a verb that serves and return it with the URL it announces."""
     with (folder / "log").open("w") as log:
         running = subprocess.Popen(
@@ -97,7 +97,7 @@ def start(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=ENVIRON | {"STATE_DIR": str(folder / "state")},
+            env=ENVIRON | {"STATE_DIR": str(folder / "state")} | (environ or {}),
             cwd=folder,
         )
     assert running.stdout is not None
@@ -204,6 +204,12 @@ def test_signal_stops_the_platform_in_order(tmp_path: Path, number: signal.Signa
     assert f"{number.name}: stopping" in (tmp_path / "log").read_text()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))).close()
+
+
+def test_journal_gets_priorities_and_no_time(tmp_path: Path) -> None:
+    running, _ = start(tmp_path, "run", "--no-bundled", "--port", "0", environ={"JOURNAL_STREAM": "8:1"})
+    assert stop(running) == 0
+    assert all(line.startswith("<6>edge.") for line in (tmp_path / "log").read_text().splitlines())
 
 
 def test_login_cannot_be_asked_for_yet(tmp_path: Path) -> None:
