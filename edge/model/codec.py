@@ -110,6 +110,17 @@ def _decode_leniently(body: bytes, model: type[T], strict_error: Exception, igno
     if value is None:
         raise EmptyBody("a JSON body is expected, null was given")
     _refuse_lone_surrogates(value)
+    return as_model(value, model, ignored)
+
+
+def as_model(value: JsonValue, model: type[T], ignored: set[str] | None = None) -> T:
+    """Return a decoded value as an instance of `model`, with the coercions of `decode`.
+
+    Args:
+        ignored: As for `decode`.
+    Raises:
+        Undecodable: it is not of this form.
+    """
     try:
         fitted = coercion.fit(value, model, ignored)
         return msgspec.convert(fitted, model, str_keys=True)

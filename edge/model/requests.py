@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -31,6 +32,32 @@ class PostAgentContainer(Struct, rename="camel", forbid_unknown_fields=True, kw_
     arguments: dict[str, str] = field(default_factory=dict)
     pull: bool | None = None
     client_config: dict[str, JsonValue] | None = None
+
+
+class NativeConfig(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="NATIVE"):
+    """The `clientConfig` of a container that the platform starts as a process (contract, Decision 8)."""
+
+    memory_mb: int | None = None
+    cpu_percent: int | None = None
+    restart: Literal["always", "on-failure", "never"] | None = None
+
+
+class AttachedConfig(
+    Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="ATTACHED"
+):
+    """The `clientConfig` of a container that runs already, somewhere (contract, Decisions 8 and 9).
+
+    Attributes:
+        url: Where its API is.
+        token: Sent with the platform's calls to it.
+        key: Tells its maker's containers apart over restarts and changes of address: a board's unique ID.
+        push: It sleeps and only reports; it is never called.
+    """
+
+    url: str
+    token: str | None = None
+    key: str | None = None
+    push: bool = False
 
 
 class ConnectionRequest(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
