@@ -2,7 +2,7 @@
 # What run, test and check share: a virtual environment that is made once and renewed when what it is made from changes.
 # Sourced by them, never run.
 
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+repository=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # The oldest Python that pyproject.toml accepts: Debian 12's.
 oldest_minor=11
@@ -115,6 +115,8 @@ make_environment() {
     local folder=$1
     [[ -f $folder/pyvenv.cfg && $(<"$folder/pyvenv.cfg") == *" $folder"* ]] &&
         "$folder/bin/python" -m pip --version &>/dev/null && return
+    # Making it anew empties it, and what it links to may be in use elsewhere.
+    [[ -L $folder ]] && fail "$folder is a link, and what it leads to does not work: remove it, then run this again."
     find_python
     say "Making ${folder#"$repository"/} with $("$python" --version 2>&1)."
     "$python" -m venv --clear "$folder" 9<&- >&2

@@ -17,12 +17,16 @@ from edge.agents import Container
 from edge.agents.hints import names_like, shape_of
 from edge.api.routes import route_table
 from edge.app import build
+from edge.cli.failures import ExitCode
+from edge.cli.main import VERBS
 from edge.config import WITHOUT_EFFECT, ClientConfig, ContainerConfig, PlatformConfig
+from edge.http.replies import Kind
 from edge.settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
 AGENTS = (ROOT / "docs/agents.md").read_text("utf-8")
+COMMAND = (ROOT / "docs/command.md").read_text("utf-8")
 API = (ROOT / "docs/api.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
@@ -97,6 +101,12 @@ def test_the_examples_are_containers_that_can_be_described(source: str, monkeypa
 def test_every_route_is_documented(tmp_path: Path) -> None:
     platform, _ = build(PlatformConfig.from_environ({"STATE_DIR": str(tmp_path)}), "http://127.0.0.1:8000")
     documented = set(re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \|", API, re.MULTILINE))
-    served = {(route.method, route.path) for route in route_table(platform).routes}
-    documents = {("GET", path) for _, path in served if path.startswith(("/v3/", "/swagger-ui", "/style", "/opaca"))}
-    assert documented == served - documents - {("GET", "/")}
+    # Pages and documents are the table above it.
+    routes = [route for route in route_table(platform).routes if route.produces is not Kind.DOCUMENT]
+    served = {(route.method, route.path) for route in routes} - {("GET", "/v3/api-docs/actions")}
+    assert documented == served | {("GET", "/subscribe")}
+
+
+def test_every_verb_and_exit_code_is_documented() -> None:
+    assert set(re.findall(r"^\| `([a-z ]+)` \|", COMMAND, re.MULTILINE)) == VERBS.keys()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND, re.MULTILINE)} == set(ExitCode)

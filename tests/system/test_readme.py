@@ -1,0 +1,138 @@
+"""The README, followed by somebody who does exactly what it says: every block is run, every answer compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+_BLOCK = re.compile(r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the README; `file` is the name that stands before it."""
+
+    language: str
+    text: str
+    file: str | None
+
+
+def _blocks(section: str) -> list[Block]:
+    text = re.split(r"^## ", README.partition(f"\n## {section}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    return [Block(found["language"], found["text"], found["file"]) for found in _BLOCK.finditer(text)]
+
+
+class Reader:
+    """Somebody with two terminals: one where the platform runs, one for everything else."""
+
+    def __init__(self, folder: Path, tcp_port: int) -> None:
+        self._folder = folder
+        self._port = str(tcp_port)
+        self._platform: subprocess.Popen[bytes] | None = None
+        self._environment = dict(os.environ, PORT=self._port, STATE_DIR=str(folder / "state"), LOG_LEVEL="warning")
+
+    def start(self, command: str) -> None:
+        """Type a command that goes on, in place of the one that went on before."""
+        self.stop()
+        self._platform = subprocess.Popen(
+            command.split(), cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL
+        )
+        give_up_at = time.monotonic() + 15
+        while time.monotonic() < give_up_at:
+            assert self._platform.poll() is None, f"{command} ended with {self._platform.returncode}"
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/info", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.02)
+        pytest.fail(f"{command} does not answer")
+
+    def stop(self) -> None:
+        """Press Ctrl-C."""
+        if self._platform is not None:
+            self._platform.send_signal(signal.SIGINT)
+            assert self._platform.wait(10) == 0
+            self._platform = None
+
+    def type(self, command: str) -> str:
+        """Type a command that ends, and return what it prints; endless ones get three lines of time."""
+        command = command.strip().replace(":8000", f":{self._port}")
+        if "-N" in command:
+            command = f"{command} -s | head -n 2"
+        environment = self._environment | {"OPACA_EDGE_URL": f"http://127.0.0.1:{self._port}"}
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=self._folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def reader(tmp_path: Path, unused_tcp_port: int) -> Iterator[Reader]:
+    """A reader in a folder that looks like a fresh clone."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for name in ("scripts", "examples", ".venv/bin/opaca-edge"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    reader = Reader(tmp_path, unused_tcp_port)
+    yield reader
+    reader.stop()
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_five_minutes_go_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
+    blocks = _blocks("Five minutes")
+    assert len(blocks) > 8
+    said = ""
+    for block in blocks:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text)
+        elif block.language == "sh" and block.text.startswith("scripts/run"):
+            reader.start(block.text)
+        elif block.language == "sh":
+            said = reader.type(block.text)
+        elif block.language == "json":
+            assert _shape(json.loads(said)) == _shape(json.loads(block.text))
+        else:
+            assert said == block.text
+
+
+def _shape(value: object) -> object:
+    """What must be the same on every machine: numbers differ."""
+    if isinstance(value, dict):
+        return {key: _shape(each) for key, each in value.items()}
+    return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def test_the_map_of_folders_names_what_is_there() -> None:
+    (folders,) = (block.text for block in _blocks("Folders"))
+    inside = ""
+    for line in folders.splitlines():
+        name = line.split()[0]
+        inside = inside if line.startswith(" ") else name
+        path = ROOT / inside / name if line.startswith(" ") else ROOT / name
+        assert path.exists(), line
+    parts = {path.name for path in (ROOT / "edge").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert parts == set(re.findall(r"^  (\w+)/", folders, re.MULTILINE))
+
+
+def test_the_walk_of_a_request_names_files_that_are_there() -> None:
+    walk = README.partition("## A request on its way")[2].partition("\n## ")[0]
+    files = re.findall(r"`(edge/[\w/]+\.py)`", walk)
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+    assert len(files) == len(set(files)) > 8
