@@ -7,7 +7,10 @@ answers errors in pages of its own. The classes below bound all of that (contrac
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import struct
+import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +20,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from edge.http.errors import generic_reply
+from edge.http.hangup import HangupWatch, has_waiting
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +69,21 @@ def _raw_answer(status: int) -> bytes:
 class GuardedConnection(RequestHandler):
     """One connection, with bounds on heads, on writing and on errors."""
 
-    __slots__ = ("_head_bytes", "_head_timer", "_limits", "_refused", "_stall_left", "_stall_timer", "idle_since")
+    __slots__ = (
+        "_hangups", "_head_bytes", "_head_timer", "_limits", "_refused", "_stall_left", "_stall_timer", "_watched",
+        "idle_since",
+    )  # fmt: skip
 
     def __init__(self, server: GuardedServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._limits = server.limits
+        self._hangups = server.hangups
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._stall_left = 0
         self._refused = False
+        self._watched = -1
         self.idle_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,6 +99,7 @@ class GuardedConnection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        self._watch_hangup(False)
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
@@ -138,10 +148,36 @@ class GuardedConnection(RequestHandler):
             self.transport.write(_raw_answer(status))
         self.force_close()
 
+    def pause_reading(self) -> None:
+        super().pause_reading()
+        self._watch_hangup(True)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._watch_hangup(False)
+        super().resume_reading(resume_parser)
+
+    def _watch_hangup(self, is_wanted: bool) -> None:
+        if is_wanted and self._watched < 0 and self.transport is not None:
+            self._watched = self.transport.get_extra_info("socket").fileno()
+            self._hangups.watch(self._watched, self._sender_closed)
+        elif not is_wanted and self._watched >= 0:
+            self._hangups.forget(self._watched)
+            self._watched = -1
+
+    def _sender_closed(self) -> None:
+        """End the request of a sender that left in the middle of its body."""
+        request = self._current_request
+        if self.transport is None or request is None:
+            return
+        declared = request.headers.get("Content-Length")
+        missing = None if declared is None else int(declared) - request.content.total_bytes
+        if not has_waiting(self.transport.get_extra_info("socket"), missing):
+            self.transport.abort()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.transport is not None and self._stall_timer is None:
-            self._stall_left = self.transport.get_write_buffer_size()
+            self._stall_left = _unread_bytes(self.transport)
             self._stall_timer = self._loop.call_later(self._limits.stall_time_s, self._check_stall)
 
     def resume_writing(self) -> None:
@@ -154,7 +190,7 @@ class GuardedConnection(RequestHandler):
         self._stall_timer = None
         if self.transport is None:
             return
-        left = self.transport.get_write_buffer_size()
+        left = _unread_bytes(self.transport)
         if left > self._stall_left - _MIN_PROGRESS_BYTES:
             log.info("%s takes nothing, %d bytes wait for it: cut off", self.peername, left)
             self.transport.abort()
@@ -186,6 +222,12 @@ class GuardedConnection(RequestHandler):
         return response
 
 
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """Return what the other end has not taken, here and in the kernel (which frees its space in large steps)."""
+    waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", waiting)[0]) + transport.get_write_buffer_size()
+
+
 class GuardedServer(web.Server):
     """aiohttp's low-level server, making guarded connections."""
 
@@ -193,6 +235,12 @@ class GuardedServer(web.Server):
         # handler_cancellation: a client that leaves takes its call along.
         super().__init__(handler, handler_cancellation=True)
         self.limits = limits
+        self.hangups = HangupWatch(self._loop)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Close every connection."""
+        await super().shutdown(timeout)
+        self.hangups.close()
 
     def __call__(self) -> RequestHandler:
         return GuardedConnection(

@@ -9,7 +9,7 @@ from typing import TypeVar
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import BaseRequest, RequestPayloadError
 
-from edge.errors import BrokenRequest, Overloaded, TooLarge, TooSlow, UnsupportedContent
+from edge.errors import BrokenRequest, EmptyBody, Overloaded, TooLarge, TooSlow, UnsupportedContent
 from edge.http.caller import Caller, Role
 from edge.http.query import EMPTY_QUERY, Query
 from edge.model.codec import decode
@@ -134,7 +134,10 @@ class Request:
             text = (await self.body()).decode().strip()
         except UnicodeDecodeError as error:
             raise BrokenRequest("the body is no UTF-8") from error
-        return text.removeprefix('"').removesuffix('"')
+        text = text.removeprefix('"').removesuffix('"')
+        if not text:
+            raise EmptyBody("a text is expected as body, none was given")
+        return text
 
     async def body(self) -> bytes:
         """Return the whole body; its size and the time it takes are bounded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -231,7 +232,24 @@ def test_a_sender_waits_for_its_agent(platform: PlatformThread, lab: Laboratory)
                 sent_bytes += wire.socket.send(bytes(65536))
         assert sent_bytes < HELD_BYTES
         assert platform.ask("POST", "/invoke/Say", json_body={"text": "a"}).status == 200
+
+
+def test_an_agent_that_reads_nothing_is_told_when_its_sender_leaves(platform: PlatformThread, lab: Laboratory) -> None:
+    with Wire(platform.address) as wire:
+        wire.send(request_bytes("POST", "/stream/Clog", {"Content-Length": str(10**9)}))
+        wire.send(bytes(1024 * 1024))
+        until(lambda: "clogged" in lab.seen, "the agent took a piece")
     until(lambda: "clogged no more" in lab.seen, "the agent is told")
+
+
+def test_a_sender_whose_rest_is_here_may_close_its_end(platform: PlatformThread, lab: Laboratory) -> None:
+    with Wire(platform.address) as wire:
+        wire.send(request_bytes("POST", "/stream/Clog", {"Content-Length": str(1024 * 1024)}))
+        wire.send(bytes(1024 * 1024))
+        wire.socket.shutdown(socket.SHUT_WR)
+        until(lambda: "clogged" in lab.seen, "the agent took a piece")
+        assert platform.ask("POST", "/invoke/Say", json_body={"text": "a"}).status == 200
+        assert "clogged no more" not in lab.seen
 
 
 def _settled(value: Callable[[], int]) -> None:
