@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 
-from edge.api.gate import OpenGate
+from edge.agents.tasks import install_task_factory
+from edge.agents.watchdog import Watchdog
+from edge.api.gate import OpenGate, OriginGuard
 from edge.api.routes import route_table
 from edge.config import PlatformConfig, is_loopback
 from edge.http.dispatch import Dispatcher
@@ -55,8 +58,9 @@ async def serve(
     listening = listen(config.host, config.tcp_port)
     base_url = config.base_url(listening.getsockname()[1])
     platform, bundled = build(config, base_url)
-    dispatcher = Dispatcher(route_table(platform), OpenGate(config.platform_admin_user), limits, platform.history)
-    async with asyncio.TaskGroup() as tasks:
+    dispatcher = Dispatcher(route_table(platform), _gate(config, base_url), limits, platform.history)
+    install_task_factory(asyncio.get_running_loop())
+    async with Watchdog(), asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(job(), name=name) for name, job in bundled.jobs()]
         await bundled.all_up(_BUNDLED_START_S)
         async with HttpServer(dispatcher, [listening], limits):
@@ -96,6 +100,13 @@ def build(config: PlatformConfig, base_url: str) -> tuple[Platform, BundledLaunc
         requires_auth=config.require_auth,
     )
     return platform, bundled
+
+
+def _gate(config: PlatformConfig, base_url: str) -> OpenGate:
+    names = (socket.gethostname(), socket.gethostname().partition(".")[0])
+    return OpenGate(
+        config.platform_admin_user, OriginGuard(base_url, names, config.allowed_origins, config.allowed_hosts)
+    )
 
 
 def _own_provisions(config: PlatformConfig) -> tuple[str, ...]:

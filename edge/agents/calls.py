@@ -38,6 +38,8 @@ class Calls:
         self._tasks = tasks
         self._in_flight: set[asyncio.Task[Any]] = set()
         self._stopped: set[asyncio.Task[Any]] = set()
+        # On Python 3.11 asking for the running loop is a system call each time.
+        self._loop = asyncio.get_running_loop()
 
     async def action(self, agent: Agent, spec: ActionSpec, arguments: dict[str, Any], timeout_s: int) -> JsonValue:
         """Call an action and return its result as JSON.
@@ -70,7 +72,7 @@ class Calls:
         Raises:
             ActionFailed: it raised anything but an error of this platform, which passes.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         # A call inside a call (agent to agent) is ended by the outer one.
         is_outermost = task not in self._in_flight

@@ -7,6 +7,7 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -103,7 +104,7 @@ class BundledLauncher:
     def jobs(self) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Yield a name and a coroutine function for each declared container, to be run in a task group."""
         for entry in self._entries.values():
-            yield f"bundled container {entry.name}", lambda entry=entry: self._keep_running(entry)
+            yield f"bundled container {entry.name}", partial(self._keep_running, entry)
 
     async def all_up(self, limit_s: float) -> None:
         """Wait until every declared container runs, at most `limit_s`; the late ones keep trying."""
