@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from edge.model.definitions import Definitions
@@ -69,3 +72,88 @@ class Launcher(Protocol):
 
     async def stop(self, container_id: str) -> bool:
         """Stop a container; False if it is none of this launcher's. Returns within 4 s, a long grace ends later."""
+
+
+class ContainerState(StrEnum):
+    """How a container is doing."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    RESTARTING = "restarting"  # it ended, and is started again now or after a pause
+    CRASH_LOOP = "crash-loop"  # it ended too often and is not started again by itself
+    AWAY = "away"  # attached, and does not answer
+    SLEEPING = "sleeping"  # attached, and never called
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A bound that a container was given.
+
+    Attributes:
+        name: `memory_mb`, `cpu_percent` or `descriptors`.
+        value: In the unit of the name; 100 % is one core.
+        enforced_by: What keeps it on this machine, in words; None if nothing does.
+    """
+
+    name: str
+    value: float
+    enforced_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerStatus:
+    """What an operator wants to know of a container; never a secret, never a value of its environment.
+
+    Attributes:
+        id: The platform's ID for it.
+        name: What people call it: of its declaration, image or key.
+        image: Name of its image, as it was asked for.
+        launcher: `bundled`, `process` or `attached`.
+        state: How it is doing.
+        reason: Why, in words; empty where there is nothing to say.
+        since: Since when it is in this state, in the contract's form.
+        pid: Of its first process; None if it has none of its own.
+        host_port: Where its API listens on this machine; None if it does not.
+        memory_bytes: Resident memory of all its processes; None if that is not known.
+        cpu_seconds: Computing time of its processes since they started; None if that is not known.
+        restarts: How often it was started again.
+        last_exit: How it ended last, in words; None if it never did.
+        limits: The bounds that it was given.
+    """
+
+    id: str
+    name: str
+    image: str
+    launcher: str
+    state: ContainerState
+    reason: str = ""
+    since: str
+    pid: int | None = None
+    host_port: int | None = None
+    memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    restarts: int = 0
+    last_exit: str | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+class Inspectable(Protocol):
+    """A launcher that tells an operator how its containers are doing."""
+
+    async def statuses(self) -> list[ContainerStatus]:
+        """Return the status of every container that it has, whether it runs or not."""
+
+    async def log(self, container_id: str, lines: int) -> list[str] | None:
+        """Return the newest lines that a container wrote, oldest first; None if it is none of this launcher's.
+
+        Raises:
+            Unsupported: its output is kept elsewhere; the message says where.
+        """
+
+    def follow(self, container_id: str, lines: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open what a container writes: its newest lines, then what comes, piece by piece, until the reader leaves.
+
+        Raises:
+            NotFound: it is none of this launcher's. Unsupported: as `log`.
+        """
