@@ -66,7 +66,7 @@ class Process:
 
     def start(self) -> None:
         """Start it and return at once."""
-        self._output = self.log_file.open("ab")
+        self._output = self.log_file.open("wb")
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "edge", *self.arguments],
             cwd=self.folder,

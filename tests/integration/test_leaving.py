@@ -27,7 +27,7 @@ def test_leaving_in_mid_call_cancels_the_action(platform: PlatformThread, lab: L
     until(lambda: lab.seen == ["waits"], "the action runs")
     getattr(wire, way)()
     until(lambda: lab.seen == ["waits", "waits no more"], "it is cancelled")
-    until(lambda: platform.tasks() == before, "nothing is left")
+    until(lambda: platform.tasks() <= before, "nothing is left")
 
 
 @WAYS
@@ -38,7 +38,7 @@ def test_leaving_a_stream_closes_its_source(platform: PlatformThread, lab: Labor
     wire.read_head()
     getattr(wire, way)()
     until(lambda: lab.seen == ["drips", "drips no more"], "the source is closed")
-    until(lambda: platform.tasks() == before, "nothing is left")
+    until(lambda: platform.tasks() <= before, "nothing is left")
 
 
 @WAYS
@@ -50,7 +50,7 @@ def test_leaving_a_flood_closes_its_source(platform: PlatformThread, lab: Labora
     wire.read_exactly(1_000_000)
     getattr(wire, way)()
     until(lambda: lab.seen == ["floods no more"], "the source is closed")
-    until(lambda: platform.tasks() == before, "nothing is left")
+    until(lambda: platform.tasks() <= before, "nothing is left")
 
 
 @WAYS
@@ -67,7 +67,7 @@ def test_leaving_while_sending_breaks_the_stream(
     getattr(wire, way)()
     until(lambda: len(lab.seen) == 1, "the agent is told")
     assert lab.seen[0].startswith(("keep broke", "keep was cancelled"))
-    until(lambda: platform.tasks() == before, "nothing is left")
+    until(lambda: platform.tasks() <= before, "nothing is left")
 
 
 @WAYS
@@ -89,7 +89,7 @@ def test_leaving_in_mid_request_leaves_nothing(platform: PlatformThread, way: st
     wire = Wire(platform.address)
     wire.send(begun)
     getattr(wire, way)()
-    until(lambda: platform.tasks() == before, "nothing is left")
+    until(lambda: platform.tasks() <= before, "nothing is left")
     assert platform.ask("GET", "/info").status == 200
 
 
@@ -118,5 +118,5 @@ def test_a_hundred_who_leave_at_any_moment_leave_nothing(platform: PlatformThrea
         with WebSocket(platform.address) as socket:
             if generator.random() < 0.5:
                 socket.subscribe("/invoke")
-    until(lambda: platform.tasks() == before, "nothing is left", timeout_s=10)
+    until(lambda: platform.tasks() <= before, "nothing is left", timeout_s=10)
     assert platform.ask("POST", "/invoke/Say", json_body={"text": "a"}).text == '"a"'

@@ -271,7 +271,7 @@ def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
             until(lambda: "floods no more" in lab.seen, "the source is closed")
             with pytest.raises(WireClosed):
                 wire.read_exactly(HELD_BYTES)
-        until(lambda: platform.tasks() == before, "nothing is left")
+        until(lambda: platform.tasks() <= before, "nothing is left")
         assert lab.flooded_bytes < HELD_BYTES
 
 
