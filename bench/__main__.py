@@ -26,9 +26,7 @@ def main() -> None:
         print(f"measuring {name} ...", file=sys.stderr)
         rows += ALL[name](options.full)
     if options.json:
-        json.dump(
-            {"machine": machine, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}, sys.stdout, indent=2
-        )
+        json.dump({"machine": machine, "rows": [asdict(row) for row in rows]}, sys.stdout, indent=2)
         print()
     else:
         print("\n".join(f"- {key}: {value}" for key, value in machine.items()), "", write(rows), sep="\n")

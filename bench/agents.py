@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge.agents import Agent, Container, action
 
 
@@ -9,7 +11,7 @@ class Echo(Agent):
     """Answers with its arguments."""
 
     @action
-    async def echo(self, text: str, times: int) -> dict[str, object]:
+    async def echo(self, text: str, times: int) -> dict[str, Any]:
         return {"text": text, "times": times}
 
 

@@ -102,7 +102,7 @@ def _wait_for_info(process: subprocess.Popen[bytes], tcp_port: int, limit_s: flo
     give_up_at = time.perf_counter() + limit_s
     while time.perf_counter() < give_up_at:
         if process.poll() is not None:
-            raise SystemExit(f"{' '.join(map(str, process.args))} ended with {process.returncode}")
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}")
         try:
             with socket.create_connection(("127.0.0.1", tcp_port), timeout=5) as asking:
                 asking.sendall(b"GET /info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -111,7 +111,7 @@ def _wait_for_info(process: subprocess.Popen[bytes], tcp_port: int, limit_s: flo
         except ConnectionRefusedError:
             pass
         time.sleep(0.002)
-    raise SystemExit(f"no answer from {' '.join(map(str, process.args))} in {limit_s} s")
+    raise SystemExit(f"no answer from {process.args!r} in {limit_s} s")
 
 
 def _free_port() -> int:

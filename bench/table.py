@@ -15,6 +15,7 @@ class Row:
         ours: The platform's figure.
         bare: The baseline's, None where there is none.
         unit: Of both.
+        ratio: Ours to bare; the median of the ratios of runs that followed each other, where there were several.
         budget: In words, empty where none is set.
         holds: Whether the budget is kept; None where none is set.
     """
@@ -23,12 +24,9 @@ class Row:
     ours: float
     bare: float | None = None
     unit: str
+    ratio: float | None = None
     budget: str = ""
     holds: bool | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        return self.ours / self.bare if self.bare else None
 
 
 def write(rows: Iterable[Row]) -> str:
