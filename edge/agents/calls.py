@@ -150,12 +150,15 @@ class Calls:
         call = self.method(agent, spec.name, function, spec.is_async, arguments)
         loop = asyncio.get_running_loop()
         task = start_owned(call, agent.owner, loop, name=f"call of {spec.name}")
+        task.is_expected = True
         try:
             done, _ = await asyncio.wait((task,), timeout=timeout_s)
         except asyncio.CancelledError:
             task.give_up()
             raise
         if done:
+            if task.cancelled():
+                raise ActionFailed(f"container {self._container_name!r} has stopped")
             return task.result()
         task.give_up()
         still = "" if spec.is_async else "; its thread runs on"

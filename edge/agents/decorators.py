@@ -68,7 +68,13 @@ def action(
 
 
 def stream(
-    *, mode: StreamMode | str, name: str | None = None, description: str | None = None, auth: bool = False
+    method: None = None,
+    /,
+    *,
+    mode: StreamMode | str = "",
+    name: str | None = None,
+    description: str | None = None,
+    auth: bool = False,
 ) -> Callable[[Method], Method]:
     """Offer a method as a stream: `GET` streams yield bytes to a caller, `POST` streams take a caller's bytes.
 
@@ -77,15 +83,16 @@ def stream(
     `AsyncIterator[bytes]` for piece by piece or `bytes` for everything at once.
 
     Args:
-        mode: `"GET"` or `"POST"`.
+        method: Nothing; the decorator stands with brackets.
+        mode: `"GET"` or `"POST"`, always given.
         name: What callers say; by default the method's name in PascalCase.
         description: What callers read; by default the docstring.
         auth: Only for users who are logged in at the container; the method also takes `login_token: str`.
     Raises:
-        TypeError: the decorator stands without brackets and mode.
+        TypeError: the decorator stands without brackets or without mode.
         ValueError: another mode.
     """
-    if callable(mode):
+    if method is not None or not mode:
         raise TypeError('@stream needs to know who sends: write @stream(mode="GET") or @stream(mode="POST")')
     mark = Mark(StreamMode(mode), name or None, description or None, auth)
     return lambda method: _attach(method, mark)

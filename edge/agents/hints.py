@@ -128,6 +128,7 @@ def shape_of(hint: Any, fallback_name: str, naming: Naming) -> Shape:
     if origin in _ARRAYS:
         return _array(hint, bare, fallback_name, naming)
     if origin in _OBJECTS:
+        json_schema(hint)
         read = reader(dict if bare in (abc.Mapping, abc.MutableMapping) else hint)
         return Shape("object", exact=dict if bare is dict and hint is bare else None, read=read)
     if bare in _TEXTS or bare is os.PathLike or (isinstance(bare, type) and issubclass(bare, os.PathLike)):
@@ -265,7 +266,7 @@ def reader(hint: Any) -> Reader:
     """Return what makes a hint's value of a JSON value."""
 
     def read(value: JsonValue) -> Any:
-        return msgspec.convert(value, hint, dec_hook=_read_custom)
+        return msgspec.convert(value, hint, dec_hook=_read_custom, str_keys=True)
 
     return read
 

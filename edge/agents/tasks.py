@@ -67,7 +67,8 @@ class OwnedTask(asyncio.Task[Any]):
         return f"{self.get_name()} ({getattr(self.inner, '__qualname__', '?')})"
 
     def give_up(self) -> None:
-        """Cancel the task; nobody wants to know how it ends."""
+        """Cancel the task; nobody wants to know how it ends, only that it does."""
+        self.is_expected = False
         self.is_watched = True
         self.watch_end(lambda task: task.cancelled() or task.exception())
         self.cancel()

@@ -17,6 +17,8 @@ from typing import Any
 from edge.errors import ActionFailed
 
 _IDLE_S = 30.0
+# Longest wait for a thread.
+PATIENCE_S = 10.0
 
 
 class _Job:
@@ -98,14 +100,14 @@ class Workers:
         name: The container's, for messages and thread names.
         limit: Most threads at once.
         waiting_limit: Most calls that wait for a thread.
-        patience_s: Longest wait for a thread, in seconds.
+        patience_s: Longest wait for a thread, in seconds; None for 10.
     """
 
-    def __init__(self, name: str, limit: int = 4, waiting_limit: int = 64, patience_s: float = 10.0) -> None:
+    def __init__(self, name: str, limit: int = 4, waiting_limit: int = 64, patience_s: float | None = None) -> None:
         self._name = name
         self._limit = limit
         self._waiting_limit = waiting_limit
-        self._patience_s = patience_s
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._waiting: deque[asyncio.Future[_Worker]] = deque()
