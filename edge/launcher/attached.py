@@ -1,0 +1,249 @@
+"""Containers that run already, somewhere: known by their URL, and by a key that outlives it (contract, Decision 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from edge.errors import CalleeError, NotReady, ParameterMismatch
+from edge.launcher.attached_transport import SleepingTransport, WatchedTransport
+from edge.launcher.attached_watch import Pace, Watch
+from edge.launcher.attachment import AttachedRecord, Attachment, Away, Info, described
+from edge.launcher.base import Launched, Order, Registry
+from edge.launcher.supervision import supervise
+from edge.model.codec import as_model
+from edge.model.definitions import Definitions, NoDefinitions
+from edge.model.descriptions import AgentContainer, AgentContainerImage, timestamp
+from edge.model.requests import AttachedConfig, PostAgentContainer
+from edge.transport.base import Transport
+
+log = logging.getLogger(__name__)
+
+_LONGEST_KEY = 200
+_JOB = "checks of attached containers"
+
+
+class Roads(Protocol):
+    """What makes the plain ways to containers: `edge.transport.http.HttpClient`."""
+
+    def transport(self, base_url: str, *, token: str = "") -> Transport:
+        """Return the transport to a container; nothing is sent yet. `ParameterMismatch` if the URL cannot be used."""
+
+
+def no_definitions(name: str, image: AgentContainerImage) -> Definitions:
+    """Return definitions that accept everything."""
+    return NoDefinitions()
+
+
+class AttachedLauncher:
+    """Keeps the list of attached containers true; it starts and stops none of them.
+
+    `registry` is told of those that describe themselves anew and of those that are forgotten; what `start`, `restore`
+    and `describe` return is the caller's to list.
+    """
+
+    name = "attached"
+    # A container that does not answer stays listed, as away, until DELETE or until it is forgotten.
+    keeps_on_failure = True
+
+    def __init__(
+        self,
+        registry: Registry,
+        roads: Roads,
+        definitions: Callable[[str, AgentContainerImage], Definitions] = no_definitions,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        registry: Is told of changes.
+        roads: Makes the connections.
+        definitions: Returns the defined types of a container, given its name for the log and its image.
+        pace: How often to look at containers; None takes the contract's.
+        clock: Seconds that only ever grow.
+        """
+        self._registry = registry
+        self._roads = roads
+        self._definitions = definitions
+        self._clock = clock
+        self._watch = Watch(definitions, pace or Pace(), clock, self._changed, self._forgotten)
+        self._ids: dict[tuple[str, str], str] = {}
+        self._numbers = count(1)
+
+    def jobs(self) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Yield the name and coroutine function of what must run as long as the platform does."""
+        yield _JOB, lambda: supervise(_JOB, self._watch.run)
+
+    def existing(self, owner: str, key: str) -> str | None:
+        """Return the ID that an owner's container has; asked before a new ID is made.
+
+        Args:
+            owner: Whose it is; empty without authentication.
+            key: Of its configuration, or its URL where that has none (`AttachedRecord.identity`).
+        """
+        return self._ids.get((owner, key))
+
+    async def start(self, order: Order) -> Launched:
+        """Attach a container in the place of the one that has the same owner and key, whose ID it keeps.
+
+        A container without key is known by its URL. If it cannot be attached, the one that is there stays as it is.
+
+        Raises:
+            Undecodable: a configuration of another form.
+            ParameterMismatch: URL, token or key cannot be used.
+            NotReady: it does not answer `GET /info` as a container does.
+        """
+        number = next(self._numbers)
+        config = as_model(order.wish.client_config, AttachedConfig)
+        if config.key is not None and not 0 < len(config.key) <= _LONGEST_KEY:
+            raise ParameterMismatch(f"clientConfig.key: expected 1 to {_LONGEST_KEY} characters")
+        road = self._roads.transport(config.url, token=config.token or "")
+        info = None if config.push else await _first_info(road, order.timeout_s)
+        record = AttachedRecord(
+            url=road.name,
+            token=config.token or "",
+            key=config.key,
+            push=config.push,
+            description=_sleeper(order.wish) if info is None else info.reported,
+        )
+        held = self._watch.held.get(self._ids.get((order.owner, record.identity), order.container_id))
+        if held is not None and held.number > number:
+            return self._launched(held)  # it attached once more while this answer was on its way
+        attachment = self._attachment(order, record, road, number)
+        if held is not None:
+            _say_replaced(held, attachment)
+        self._watch.hold(attachment, info)
+        return self._launched(attachment)
+
+    def restore(self, order: Order, record: AttachedRecord) -> Launched:
+        """Attach a container that was attached before the platform's start, without asking it.
+
+        It counts as away until it answers the first look, which `jobs` has at once; calls are tried until then.
+
+        Args:
+            order: Its `container_id` and `owner` count.
+            record: As `records` returned it.
+        Raises:
+            ParameterMismatch: URL or token cannot be used.
+        """
+        road = self._roads.transport(record.url, token=record.token)
+        attachment = self._attachment(order, record, road, next(self._numbers))
+        if attachment.road is None:
+            self._watch.hold(attachment, None)
+        else:
+            self._watch.hold_unasked(attachment)
+        return self._launched(attachment)
+
+    def records(self) -> dict[str, AttachedRecord]:
+        """Return what is to be stored, by ID."""
+        return {container_id: _record(attachment) for container_id, attachment in self._watch.held.items()}
+
+    def record(self, container_id: str) -> AttachedRecord | None:
+        """Return what is to be stored of a container; None if it is not attached."""
+        attachment = self._watch.held.get(container_id)
+        return None if attachment is None else _record(attachment)
+
+    def away(self, container_id: str) -> Away | None:
+        """Return why and since when a container is away; None if it answers or is not attached."""
+        attachment = self._watch.held.get(container_id)
+        return None if attachment is None else attachment.away
+
+    async def describe(self, container_id: str) -> Launched | None:
+        """Ask a container anew what it is; None if it does not answer, which leaves it attached, as away.
+
+        One that sleeps is not asked and described as it was.
+        """
+        attachment = self._watch.held.get(container_id)
+        if attachment is None:
+            return None
+        is_there = await self._watch.ask(attachment)
+        current = self._watch.held.get(container_id)
+        if current is not attachment:  # it attached anew, or was removed, meanwhile
+            return None if current is None else self._launched(current)
+        return self._launched(attachment) if is_there else None
+
+    async def stop(self, container_id: str) -> bool:
+        """Forget a container, which is not told and runs on; False if it is not attached."""
+        attachment = self._watch.release(container_id)
+        if attachment is None:
+            return False
+        self._ids.pop((attachment.owner, attachment.record.identity), None)
+        return True
+
+    def look_at_clock(self) -> None:
+        """Do what has become due, after the clock was put forward."""
+        self._watch.look_at_clock()
+
+    def _attachment(self, order: Order, record: AttachedRecord, road: Transport, number: int) -> Attachment:
+        """Return a container with its ID: that of the one with the same owner and key, else the order's."""
+        container_id = self._ids.get((order.owner, record.identity), order.container_id)
+        held = self._watch.held.get(container_id)
+        if held is not None:
+            self._ids.pop((held.owner, held.record.identity), None)
+        self._ids[order.owner, record.identity] = container_id
+        description = described(record.description, container_id, order.owner, record.url)
+        attachment = Attachment(
+            container_id=container_id,
+            owner=order.owner,
+            record=replace(record, description=description),
+            description=description,
+            definitions=self._definitions(description.image.image_name, description.image),
+            road=None if record.push else road,
+            number=number,
+        )
+        attachment.transport = (
+            SleepingTransport(record.url)
+            if record.push
+            else WatchedTransport(attachment, road, self._clock, self._watch.look_soon)
+        )
+        return attachment
+
+    def _launched(self, attachment: Attachment) -> Launched:
+        return Launched(
+            description=attachment.description,
+            transport=attachment.transport,
+            definitions=attachment.definitions,
+            launcher=self.name,
+        )
+
+    def _changed(self, attachment: Attachment) -> None:
+        self._registry.appeared(self._launched(attachment))
+
+    def _forgotten(self, attachment: Attachment) -> None:
+        self._ids.pop((attachment.owner, attachment.record.identity), None)
+        self._registry.vanished(attachment.container_id)
+
+
+async def _first_info(road: Transport, limit_s: float) -> Info:
+    try:
+        async with asyncio.timeout(limit_s):
+            body = await road.info()
+    except TimeoutError:
+        raise NotReady(f"{road.name} did not answer GET /info in {limit_s:g} s") from None
+    except CalleeError as error:
+        raise NotReady(f"{error.message}; expected an agent container there", error.cause) from error
+    info = Info.read(body, road.name)
+    info.warn(road.name, frozenset())
+    return info
+
+
+def _sleeper(wish: PostAgentContainer) -> AgentContainer:
+    """Describe a container that is never asked: all that is known of it is its image."""
+    return AgentContainer(container_id="", image=wish.image, running_since=timestamp(datetime.now(UTC)))
+
+
+def _record(attachment: Attachment) -> AttachedRecord:
+    return replace(attachment.record, away_since=None if attachment.away is None else attachment.away.since)
+
+
+def _say_replaced(old: Attachment, new: Attachment) -> None:
+    if old.away is not None:
+        log.info("%s is back at %s", new.name, new.record.url)
+    elif old.record.url != new.record.url:
+        log.info("%s moved from %s to %s", new.name, old.record.url, new.record.url)
