@@ -62,7 +62,7 @@ async def serve(
     install_task_factory(asyncio.get_running_loop())
     async with Watchdog(), asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(job(), name=name) for name, job in bundled.jobs()]
-        await bundled.all_up(_BUNDLED_START_S)
+        await bundled.all_tried(_BUNDLED_START_S)
         async with HttpServer(dispatcher, [listening], limits):
             _say_who_may(config, base_url)
             if on_ready is not None:

@@ -16,7 +16,7 @@ import msgspec
 from edge.agents import Container
 from edge.agents.identity import Identity
 from edge.launcher.base import Launched, Registry
-from edge.launcher.supervision import supervise
+from edge.launcher.supervision import Misconfigured, supervise
 from edge.model.descriptions import Connectivity
 from edge.transport.base import Transport
 from edge.transport.in_process import InProcessTransport
@@ -24,7 +24,7 @@ from edge.transport.in_process import InProcessTransport
 log = logging.getLogger(__name__)
 
 
-class BadFactory(Exception):
+class BadFactory(Misconfigured):
     """A factory cannot be used; the message names it and what was expected."""
 
 
@@ -65,7 +65,7 @@ class _Entry:
     parameters: Mapping[str, Any]
     container_id: str
     container: Container | None = None
-    is_up: asyncio.Event = field(default_factory=asyncio.Event)
+    is_tried: asyncio.Event = field(default_factory=asyncio.Event)
     is_removed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -106,15 +106,15 @@ class BundledLauncher:
         for entry in self._entries.values():
             yield f"bundled container {entry.name}", partial(self._keep_running, entry)
 
-    async def all_up(self, limit_s: float) -> None:
-        """Wait until every declared container runs, at most `limit_s`; the late ones keep trying."""
-        waits = [entry.is_up.wait() for entry in self._entries.values()]
+    async def all_tried(self, limit_s: float) -> None:
+        """Wait until every declared container runs or has failed once, at most `limit_s`; they keep trying."""
+        waits = [entry.is_tried.wait() for entry in self._entries.values()]
         try:
             async with asyncio.timeout(limit_s):
                 await asyncio.gather(*waits)
         except TimeoutError:
-            late = [entry.name for entry in self._entries.values() if not entry.is_up.is_set()]
-            log.warning("bundled containers that are not up yet: %s", ", ".join(late))
+            late = [entry.name for entry in self._entries.values() if not entry.is_tried.is_set()]
+            log.warning("bundled containers that are still starting: %s", ", ".join(late))
 
     async def describe(self, container_id: str) -> Launched | None:
         """Describe a container anew; None if it is not up or not bundled."""
@@ -131,18 +131,23 @@ class BundledLauncher:
         return True
 
     async def _keep_running(self, entry: _Entry) -> None:
-        await supervise(f"bundled container {entry.name}", lambda: self._run(entry))
+        await supervise(f"bundled container {entry.name}", partial(self._run, entry))
 
     async def _run(self, entry: _Entry) -> None:
-        if entry.is_removed.is_set():
-            return
+        try:
+            if not entry.is_removed.is_set():
+                await self._run_once(entry)
+        finally:
+            entry.is_tried.set()
+
+    async def _run_once(self, entry: _Entry) -> None:
         container = load_container(entry.factory, entry.parameters)
         identity = Identity(container_id=entry.container_id, owner=self._owner)
         async with container.running(identity, self._road(entry.container_id)):
             entry.container = container
             container.on_change = lambda: self._registry.appeared(self._launched(entry, container))
             self._registry.appeared(self._launched(entry, container))
-            entry.is_up.set()
+            entry.is_tried.set()
             try:
                 await entry.is_removed.wait()
             finally:

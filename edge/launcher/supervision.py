@@ -15,6 +15,10 @@ _LONGEST_PAUSE_S = 60.0
 _WELL_AFTER_S = 60.0
 
 
+class Misconfigured(Exception):
+    """A job cannot run as it is configured; the message says all, so the log needs no traceback."""
+
+
 async def supervise(name: str, job: Callable[[], Awaitable[None]]) -> None:
     """Run a job until it returns; whenever it raises, log why and start it again after a growing pause."""
     loop = asyncio.get_running_loop()
@@ -24,9 +28,12 @@ async def supervise(name: str, job: Callable[[], Awaitable[None]]) -> None:
         try:
             await job()
             return
-        except Exception:
+        except Exception as error:
             if loop.time() - started > _WELL_AFTER_S:
                 pause_s = _FIRST_PAUSE_S
-            log.exception("%s failed; it is started again in %.0f s", name, pause_s)
+            if isinstance(error, Misconfigured):
+                log.error("%s: %s; tried again in %.0f s", name, error, pause_s)
+            else:
+                log.exception("%s failed; it is started again in %.0f s", name, pause_s)
         await asyncio.sleep(pause_s * random.uniform(0.9, 1.1))
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
