@@ -157,3 +157,52 @@ class Inspectable(Protocol):
         Raises:
             NotFound: it is none of this launcher's. Unsupported: as `log`.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedParameter:
+    """A parameter that whoever starts an image may give.
+
+    Attributes:
+        name: Also of the variable that the container sees.
+        type: As the image declares it; a hint for people.
+        required: Whether it must be given.
+        confidential: Whether its value is never shown.
+        default: What it is otherwise; None if there is nothing, or if it is confidential.
+    """
+
+    name: str
+    type: str | None
+    required: bool
+    confidential: bool
+    default: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedImage:
+    """A folder of the image directory: an image to start, or what is wrong with it.
+
+    Attributes:
+        folder: Its name, without the path.
+        kind: The file that says how to start it: `start.toml` or `package.json`.
+        name: Of the image; None for one that cannot be used.
+        version: None if it has none.
+        description: None if it has none.
+        parameters: What may be given.
+        problem: Why it cannot be used; None if it can.
+    """
+
+    folder: str
+    kind: str
+    name: str | None = None
+    version: str | None = None
+    description: str | None = None
+    parameters: tuple[OfferedParameter, ...] = ()
+    problem: str | None = None
+
+
+class ImageSource(Protocol):
+    """Where images come from."""
+
+    async def offered(self) -> list[OfferedImage]:
+        """Return what there is now, broken ones included."""

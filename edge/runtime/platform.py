@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from edge.runtime.directory import Directory
 from edge.runtime.provisions import Provisions
 
 if TYPE_CHECKING:
+    from edge.launcher.base import ImageSource, Inspectable
     from edge.runtime.deployment import Deployment
     from edge.runtime.forwarding import Forwarding
     from edge.runtime.history import History
@@ -60,6 +61,8 @@ class Platform:
         deployment: Starts and stops containers.
         history: What happened lately.
         requires_auth: Whether callers must log in.
+        launchers: What tells an operator how containers are doing, in the order of showing.
+        images: What native containers can be started from; None if nothing can.
     """
 
     facts: PlatformFacts
@@ -69,3 +72,5 @@ class Platform:
     deployment: Deployment
     history: History
     requires_auth: bool
+    launchers: Sequence[Inspectable] = ()
+    images: ImageSource | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, UnsetType
 
+from edge.launcher.base import ContainerStatus, Limit, OfferedImage, OfferedParameter
 from edge.model import descriptions, requests
 
 Schema = dict[str, Any]
@@ -23,6 +25,8 @@ _SENT: Sequence[type[Struct]] = (
     requests.Login,
     requests.ConnectionRequest,
 )
+# Of the routes under /edge/: every field is always there.
+_OF_OPERATION: Sequence[type] = (ContainerStatus, Limit, OfferedImage, OfferedParameter)
 # Structs of which only the fields with a value are written.
 _WITHOUT_NULLS = frozenset({requests.Event})
 
@@ -126,7 +130,7 @@ def schemas() -> dict[str, Schema]:
     wish["description"] = "The wish to start a container."
     wish["properties"]["clientConfig"] = {"anyOf": [{"$ref": f"{PREFIX}ClientConfig"}, {"type": "null"}]}
     written["Event"]["description"] = "One entry of the history; what has no value is left out."
-    return written | renamed | _ERRORS | _USERS | {"ClientConfig": _CLIENT_CONFIG}
+    return written | renamed | _of_operation() | _ERRORS | _USERS | {"ClientConfig": _CLIENT_CONFIG}
 
 
 def reachable(wanted: Any, known: dict[str, Schema]) -> dict[str, Schema]:
@@ -147,7 +151,19 @@ def reachable(wanted: Any, known: dict[str, Schema]) -> dict[str, Schema]:
     return dict(sorted(found.items()))
 
 
-def _components(models: Sequence[type[Struct]]) -> dict[str, Schema]:
+def _of_operation() -> dict[str, Schema]:
+    components = _components(_OF_OPERATION)
+    for model in _OF_OPERATION:
+        schema = components[model.__name__]
+        schema["required"] = [field.name for field in dataclasses.fields(model)]
+        for described in schema["properties"].values():
+            described.pop("default", None)
+        # The rest is for whoever reads the code.
+        schema["description"] = (model.__doc__ or "").partition("\n")[0]
+    return components
+
+
+def _components(models: Sequence[type]) -> dict[str, Schema]:
     return msgspec.json.schema_components(models, ref_template=PREFIX + "{name}")[1]
 
 

@@ -91,11 +91,20 @@ QUERY: dict[str, Schema] = {
         "description": "Whether the agents of connected platforms are listed as well.",
         "schema": {"type": "boolean", "default": False},
     },
+    "lines": {
+        "description": "How many of the newest lines.",
+        "schema": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 10_000, "default": 100},
+    },
+    "follow": {
+        "description": "Whether what is written from now on is sent as well, piece by piece, until the caller leaves.",
+        "schema": {"type": "boolean", "default": False},
+    },
     "format": {"description": "Form of the document.", "schema": {"enum": ["JSON", "YAML"], "default": "JSON"}},
 }
 
 _CALL = ("containerId", "forward")
 _UNKNOWN_IS_EMPTY = "An unknown one is answered with status 200 and no body."
+_NOT_OPACA = "A route of this platform; OPACA does not know it."
 _BARE_TEXT = "The answer is bare text without quotes."
 
 
@@ -286,6 +295,30 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/users/{name}"): Operation(
         id="removeUser", tag="users", summary="Remove a user; false if there is none", result=BOOLEAN
+    ),
+    ("GET", "/edge/containers"): Operation(
+        id="getContainerStatuses",
+        tag="operation",
+        summary="How every container is doing, running or not",
+        description=_NOT_OPACA,
+        result=_list_of(_model("ContainerStatus")),
+    ),
+    ("GET", "/edge/containers/{id}/log"): Operation(
+        id="getContainerLog",
+        tag="operation",
+        summary="The newest lines that a container wrote",
+        description=f"{_NOT_OPACA} Output that the platform does not keep is 501.",
+        query=("lines", "follow"),
+        result=TEXT,
+        media=_PLAIN,
+        errors=(404, 501),
+    ),
+    ("GET", "/edge/images"): Operation(
+        id="getImages",
+        tag="operation",
+        summary="The images that containers can be started from, and what is wrong with others",
+        description=_NOT_OPACA,
+        result=_list_of(_model("OfferedImage")),
     ),
     ("GET", "/v3/api-docs/actions"): Operation(
         id="getActionsDocument",

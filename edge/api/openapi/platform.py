@@ -24,6 +24,7 @@ given is always checked, even where none is needed.
 _TAGS = {
     "agents": "What agents offer: messages, actions, streams",
     "containers": "What runs here",
+    "operation": "How containers are doing; routes of this platform that OPACA does not know",
     "connections": "Other platforms",
     "platform": "What this platform says of itself",
     "users": "Tokens and users",
