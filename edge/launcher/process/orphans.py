@@ -1,0 +1,81 @@
+"""Orphans of containers: they become children of the platform, which can then find and reap them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from edge.launcher.process.kin import Process, read_process, reap
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
+# A zombie of unknown origin may have a waiter elsewhere in this program, which is given so many looks to reap it.
+_PATIENCE = 5
+
+
+class Orphanage:
+    """Makes this process the parent of orphans while it is open, and reaps those that end."""
+
+    def __init__(self) -> None:
+        self._was_reaper = False
+        self._seen: dict[tuple[int, int], int] = {}
+
+    def open(self) -> None:
+        """Orphans come here from now on."""
+        self._was_reaper = _is_subreaper()
+        _set_subreaper(True)
+
+    def close(self) -> None:
+        """Orphans go where they went before."""
+        _set_subreaper(self._was_reaper)
+
+    def reap(self, leaders: Collection[int]) -> None:
+        """Reap orphans that ended; to be called now and then. Blocks for reading /proc.
+
+        Args:
+            leaders: Processes that the launcher started and waits for itself.
+        """
+        zombies = [process for process in map(read_process, _children()) if process is not None and process.is_zombie]
+        seen: dict[tuple[int, int], int] = {}
+        for process in zombies:
+            if process.pid in leaders:
+                continue
+            looks = self._seen.get((process.pid, process.started), 0) + 1
+            if process.session in leaders or (_is_foreign(process) and looks >= _PATIENCE):
+                reap([process.pid])
+            else:
+                seen[process.pid, process.started] = looks
+        self._seen = seen
+
+
+def _is_foreign(process: Process) -> bool:
+    # What other parts of the program start stays in their session; orphans of containers have left it.
+    return process.session != os.getsid(0)
+
+
+def _children() -> list[int]:
+    children: list[int] = []
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            children += map(int, (thread / "children").read_text().split())
+        except OSError:  # the thread ended, or the kernel was built without this file
+            continue
+    return children
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _is_subreaper() -> bool:
+    answer = ctypes.c_int(0)
+    _libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
+
+
+def _set_subreaper(wanted: bool) -> None:
+    if _libc().prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
