@@ -1,0 +1,98 @@
+// Talks to the platform that served this page. Paths are relative, so that a prefix of a proxy stays in front.
+
+const BASE = new URL(".", document.baseURI);
+const ANSWER_LIMIT_MS = 15000;
+
+/** An answer with an error status, or none at all (`status` 0). */
+export class Failure extends Error {
+  constructor(status, message, cause = null) {
+    super(message);
+    this.status = status;
+    this.nested = cause;
+  }
+}
+
+function urlOf(path) {
+  return new URL(path, BASE);
+}
+
+/** Join path segments, each escaped. An agent called ".." must not lead the call to another route. */
+export function path(...segments) {
+  if (segments.some((segment) => /^\.{0,2}$/.test(segment))) throw new Failure(0, "this name cannot stand in an address");
+  return segments.map(encodeURIComponent).join("/");
+}
+
+/** GET a JSON document; null where the platform answers with nothing. */
+export async function getJson(address) {
+  const response = await request(address, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+  const text = await response.text();
+  return text === "" ? null : JSON.parse(text);
+}
+
+/** POST a body and return the answer's text. */
+export async function post(address, body, contentType, signal) {
+  const response = await request(address, { method: "POST", body, headers: { "Content-Type": contentType }, signal });
+  return response.text();
+}
+
+/** Read a stream piece by piece until it ends, breaks off or `signal` stops it. */
+export async function readStream(address, signal, onPiece) {
+  const response = await request(address, { signal });
+  const reader = response.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    onPiece(value);
+  }
+}
+
+async function request(address, options) {
+  let response;
+  try {
+    response = await fetch(urlOf(address), { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure(0, error.name === "TimeoutError" ? "no answer in time" : "the platform cannot be reached");
+  }
+  if (!response.ok) throw await failureOf(response);
+  return response;
+}
+
+async function failureOf(response) {
+  const text = await response.text();
+  try {
+    const body = JSON.parse(text);
+    return new Failure(response.status, body.message ?? body.error ?? text, body.cause ?? null);
+  } catch {
+    return new Failure(response.status, text || response.statusText || `status ${response.status}`);
+  }
+}
+
+const RETRY_FIRST_MS = 1000;
+const RETRY_MOST_MS = 30000;
+
+/** Follow a topic of `/subscribe`, connecting again whenever the connection is lost. */
+export function subscribe(topic, onEvent) {
+  const address = urlOf("subscribe");
+  address.protocol = address.protocol.replace("http", "ws");
+  let waitMs = RETRY_FIRST_MS;
+  const connect = () => {
+    const socket = new WebSocket(address);
+    socket.addEventListener("open", () => {
+      waitMs = RETRY_FIRST_MS;
+      socket.send(topic);
+    });
+    socket.addEventListener("message", (message) => {
+      try {
+        onEvent(JSON.parse(message.data));
+      } catch {
+        // Not an event: nothing to show.
+      }
+    });
+    socket.addEventListener("close", () => {
+      setTimeout(connect, waitMs * (0.8 + Math.random() * 0.4));
+      waitMs = Math.min(waitMs * 2, RETRY_MOST_MS);
+    });
+  };
+  connect();
+}
