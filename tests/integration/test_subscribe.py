@@ -230,6 +230,7 @@ def test_the_65th_subscriber_is_refused_until_one_leaves(platform: PlatformThrea
         {**handshake(KEY), "Upgrade": "h2c"},
         {**handshake(KEY), "Connection": "keep-alive"},
         {**handshake(KEY), "Sec-WebSocket-Key": "short"},
+        {**handshake(KEY), "Sec-WebSocket-Key": "\xff"},
         {**handshake(KEY), "Sec-WebSocket-Version": "12"},
         {name: value for name, value in handshake(KEY).items() if name != "Sec-WebSocket-Key"},
         {name: value for name, value in handshake(KEY).items() if name != "Sec-WebSocket-Version"},
