@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -14,10 +16,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from edge.agents import Container
+from edge.agents.errors import describe_exception
 from edge.agents.identity import Identity
-from edge.launcher.base import Launched, Registry
+from edge.errors import NotFound, Unsupported
+from edge.launcher.base import ContainerState, ContainerStatus, Launched, Registry
 from edge.launcher.supervision import Misconfigured, supervise
-from edge.model.descriptions import Connectivity
+from edge.model.descriptions import Connectivity, Timestamp, timestamp
 from edge.transport.base import Transport
 from edge.transport.in_process import InProcessTransport
 
@@ -58,7 +62,7 @@ def load_container(factory: str, parameters: Mapping[str, Any]) -> Container:
 
 @dataclass(slots=True)
 class _Entry:
-    """One declared container."""
+    """One declared container, and how it is doing."""
 
     name: str
     factory: str
@@ -67,6 +71,22 @@ class _Entry:
     container: Container | None = None
     is_tried: asyncio.Event = field(default_factory=asyncio.Event)
     is_removed: asyncio.Event = field(default_factory=asyncio.Event)
+    state: ContainerState = ContainerState.STARTING
+    reason: str = ""
+    since: Timestamp = field(default_factory=lambda: timestamp(datetime.now(UTC)))
+    failures: int = 0
+    last_exit: str | None = None
+
+    def become(self, state: ContainerState, reason: str = "") -> None:
+        """Note a new state; one that was removed has no further one."""
+        if not self.is_removed.is_set():
+            self.state, self.reason, self.since = state, reason, timestamp(datetime.now(UTC))
+
+    def failed(self, error: Exception, pause_s: float) -> None:
+        """Note that it ended by itself and is started again after a pause."""
+        self.failures += 1
+        self.last_exit = str(error) if isinstance(error, Misconfigured) else describe_exception(error)
+        self.become(ContainerState.RESTARTING, f"{self.last_exit}; started again in about {pause_s:.0f} s")
 
 
 class BundledLauncher:
@@ -127,11 +147,43 @@ class BundledLauncher:
         if entry is None:
             return False
         log.info("bundled container %s is removed; it runs again when the platform starts again", entry.name)
+        entry.become(ContainerState.STOPPED, "removed; it runs again when the platform starts again")
         entry.is_removed.set()
         return True
 
+    async def statuses(self) -> list[ContainerStatus]:
+        """Return how every declared container is doing; memory and time are those of the platform."""
+        return [self._status(entry) for entry in self._entries.values()]
+
+    async def log(self, container_id: str, lines: int) -> list[str] | None:
+        """Refuse, because the output of what runs in this process is the platform's own; None if not bundled."""
+        if container_id in self._entries:
+            raise Unsupported("a bundled container writes to the platform's own log")
+        return None
+
+    @asynccontextmanager
+    async def follow(self, container_id: str, lines: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Refuse, as `log`."""
+        await self.log(container_id, lines)
+        raise NotFound(f"there is no bundled container {container_id}")
+        yield  # what makes this a context manager
+
+    def _status(self, entry: _Entry) -> ContainerStatus:
+        container = entry.container
+        return ContainerStatus(
+            id=entry.container_id,
+            name=entry.name,
+            image=entry.name if container is None else container.image.image_name,
+            launcher=self.name,
+            state=entry.state,
+            reason=entry.reason,
+            since=entry.since,
+            restarts=entry.failures,
+            last_exit=entry.last_exit,
+        )
+
     async def _keep_running(self, entry: _Entry) -> None:
-        await supervise(f"bundled container {entry.name}", partial(self._run, entry))
+        await supervise(f"bundled container {entry.name}", partial(self._run, entry), entry.failed)
 
     async def _run(self, entry: _Entry) -> None:
         try:
@@ -148,6 +200,7 @@ class BundledLauncher:
             container.on_change = lambda: self._registry.appeared(self._launched(entry, container))
             self._registry.appeared(self._launched(entry, container))
             entry.is_tried.set()
+            entry.become(ContainerState.RUNNING)
             try:
                 await entry.is_removed.wait()
             finally:
