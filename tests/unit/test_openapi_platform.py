@@ -64,7 +64,7 @@ def fits(name: str, value: Any) -> bool:
 def test_document_is_valid_openapi_with_every_route() -> None:
     made = document()
     assert made["openapi"] == "3.1.0"
-    assert made["servers"] == [{"url": "http://127.0.0.1:8000"}]
+    assert made["servers"] == [{"url": "/"}, {"url": "http://127.0.0.1:8000"}]
     described = {(method.upper(), path) for path, item in made["paths"].items() for method in item}
     assert described == set(OPERATIONS)
 

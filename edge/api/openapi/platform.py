@@ -65,7 +65,8 @@ def platform_document(table: RouteTable, base_url: str, requires_auth: bool) -> 
     return {
         "openapi": "3.1.0",
         "info": {"title": "OPACA Edge", "description": _DESCRIPTION, "version": _version()},
-        "servers": [{"url": base_url}],
+        # First of all the address under which the document itself was reached: browsers then stay with one origin.
+        "servers": [{"url": "/"}, {"url": base_url}],
         # Without authentication a token may be given all the same.
         "security": [{"bearerAuth": []}] if requires_auth else [{}, {"bearerAuth": []}],
         "tags": [{"name": name, "description": words} for name, words in _TAGS.items() if name in tags],
