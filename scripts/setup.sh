@@ -124,15 +124,15 @@ make_environment() {
 
 # project_environment EXTRAS: the environment of the project, editable, with extras of pyproject.toml ('' for none).
 project_environment() {
-    local extra=$1 stamp
-    if [[ -z $extra ]]; then
-        # Every environment with an extra holds the project too.
-        for stamp in "$repository"/.venv/.installed-*; do
+    local extras=$1 stamp
+    # One that was made for more than is asked for will do.
+    for stamp in "$repository"/.venv/.installed-*; do
+        if [[ -z $extras || ,${stamp##*/.installed-}, == *",$extras,"* ]]; then
             is_current "$stamp" "$repository/.venv" "$repository/pyproject.toml" && return
-        done
-    fi
-    environment "$repository/.venv" "${extra:-run}" "$repository/pyproject.toml" -- \
-        --editable "$repository${extra:+[$extra]}" ||
+        fi
+    done
+    environment "$repository/.venv" "${extras:-run}" "$repository/pyproject.toml" -- \
+        --editable "$repository${extras:+[$extras]}" ||
         fail "The packages above could not be installed. Is the network there? Where pip asks for a compiler:" "" \
             "    sudo apt-get install -y build-essential python3-dev"
 }
