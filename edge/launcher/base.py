@@ -67,11 +67,39 @@ class Launcher(Protocol):
     def name(self) -> str:
         """`bundled`, `process` or `attached`."""
 
+    @property
+    def keeps_on_failure(self) -> bool:
+        """Whether a container that does not answer stays listed."""
+
     async def describe(self, container_id: str) -> Launched | None:
         """Ask a container anew what it is; None if it does not answer or is none of this launcher's."""
 
     async def stop(self, container_id: str) -> bool:
         """Stop a container; False if it is none of this launcher's. Returns within 4 s, a long grace ends later."""
+
+
+class Starter(Launcher, Protocol):
+    """A launcher that callers may ask to start, or to attach, a container."""
+
+    def check(self, wish: PostAgentContainer) -> None:
+        """Look at the `clientConfig` of a wish before anything is done.
+
+        Raises:
+            Undecodable: another form. ParameterMismatch: values that cannot be used.
+        """
+
+    def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
+        """Return the ID of the owner's container that this wish is about, None if it is about a new one."""
+
+    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
+        """Tell whether two containers of this image cannot run at once, not even during an update."""
+
+    async def start(self, order: Order) -> Launched:
+        """Start a container and return when it is ready; if it is not in time, nothing of it is left.
+
+        Raises:
+            NotFound: no such image. ParameterMismatch: parameters that do not fit. NotReady: it did not come up.
+        """
 
 
 class ContainerState(StrEnum):

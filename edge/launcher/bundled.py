@@ -93,6 +93,7 @@ class BundledLauncher:
     """Runs declared containers; each under supervision of its own, so that one that fails harms no other."""
 
     name = "bundled"
+    keeps_on_failure = False
 
     def __init__(
         self,

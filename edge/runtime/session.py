@@ -1,0 +1,107 @@
+"""The containers that shall be there again after a restart; in memory, and on the disk before it is answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from edge.errors import BadInput
+from edge.model.codec import decode, encode
+from edge.model.json_value import JsonValue
+from edge.model.requests import PostAgentContainer
+from edge.state.database import Database
+
+log = logging.getLogger(__name__)
+
+
+class StoredContainer(Struct, kw_only=True, frozen=True):
+    """A container as it is stored.
+
+    Attributes:
+        container_id: Its ID.
+        launcher: What keeps it running.
+        wish: What was asked for.
+        token: What calls between it and the platform carry.
+        owner: Whose it is.
+        file: The file of DEFAULT_IMAGE_DIRECTORY it came from; None if somebody asked for it.
+        is_confirmed: Its ID was answered, or is about to be; otherwise it never came up.
+        is_removed: It is being stopped for good.
+        launch: What its launcher needs to find it again.
+    """
+
+    container_id: str
+    launcher: str
+    wish: PostAgentContainer
+    token: str = ""
+    owner: str = ""
+    file: str | None = None
+    is_confirmed: bool = False
+    is_removed: bool = False
+    launch: JsonValue = None
+
+
+class Session:
+    """The stored containers, oldest first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._stored: dict[str, StoredContainer] = {}
+        self._position = 0
+
+    async def load(self) -> None:
+        """Read what is stored; rows that cannot be read are named in the log and left alone."""
+        rows = await self._database.read("SELECT container_id, position, record FROM containers ORDER BY position")
+        for container_id, position, record in rows:
+            self._position = max(self._position, position)
+            try:
+                self._stored[container_id] = decode(record.encode(), StoredContainer, ignored=set())
+            except BadInput as error:
+                log.error("the stored container %s cannot be read: %s", container_id, error)
+
+    def all(self) -> Sequence[StoredContainer]:
+        """Return what is stored."""
+        return tuple(self._stored.values())
+
+    def get(self, container_id: str) -> StoredContainer | None:
+        """Return a stored container, None if there is none of that ID."""
+        return self._stored.get(container_id)
+
+    async def put(self, stored: StoredContainer) -> None:
+        """Store a container, or store it anew in its place; on the disk when this returns.
+
+        Raises:
+            NotStored: it could not be kept.
+        """
+        self._position += 1
+        await self._database.write(
+            (
+                "INSERT INTO containers (container_id, position, launcher, record) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (container_id) DO UPDATE SET launcher = excluded.launcher, record = excluded.record",
+                (stored.container_id, self._position, stored.launcher, encode(stored).decode()),
+            )
+        )
+        self._stored[stored.container_id] = stored
+
+    async def change(self, container_id: str, **fields: object) -> None:
+        """Store some fields of a container anew; one that is not stored is left alone.
+
+        Raises:
+            NotStored: it could not be kept.
+        """
+        stored = self._stored.get(container_id)
+        if stored is not None:
+            changed = msgspec.structs.replace(stored, **fields)
+            if changed != stored:
+                await self.put(changed)
+
+    async def forget(self, container_id: str) -> None:
+        """Store a container no more.
+
+        Raises:
+            NotStored: the disk is broken; it will be there again after a restart.
+        """
+        if self._stored.pop(container_id, None) is not None:
+            await self._database.write(("DELETE FROM containers WHERE container_id = ?", (container_id,)))
