@@ -1,0 +1,1 @@
+"""Tests of what starts containers and keeps them running."""
