@@ -29,7 +29,7 @@ _NO_DEFINITIONS = NoDefinitions()
 _CHECK_LIMIT_S = 1.0
 _COMPILE_LIMIT_S = 5.0
 _THREADS = 2
-_WAITING_PER_CONTAINER = 32
+_WAITING_PER_CONTAINER = 256
 _WAIT_LIMIT_S = 5.0
 # A schema that needs too long for small values so often in a row is not asked again.
 _MOST_STRIKES = 3

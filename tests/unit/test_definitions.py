@@ -308,6 +308,6 @@ async def test_caller_that_leaves_makes_no_room_for_another_slow_check(schemas: 
 async def test_flood_of_checks_is_let_through_and_counted(schemas: Schemas, caplog: pytest.LogCaptureFixture) -> None:
     definitions = define(schemas, {"T": {"type": "integer"}})
     assert isinstance(definitions, SchemaDefinitions)
-    reasons = await asyncio.gather(*(mismatch(definitions, "T", "x") for _ in range(100)))
+    reasons = await asyncio.gather(*(mismatch(definitions, "T", "x") for _ in range(400)))
     assert definitions.unchecked == reasons.count(None) > 0
     assert len(caplog.records) == 1
