@@ -12,7 +12,7 @@ from edge.agents.errors import describe_exception
 
 log = logging.getLogger("edge.agents")
 
-_FIRST_PAUSE_S = 1.0
+FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 # Work that ran so long had started well: the next failure is a new one.
 _HEALTHY_S = 60.0
@@ -23,16 +23,14 @@ async def keep_running(
     name: str,
     work: Callable[[], Awaitable[object]],
     troubles: dict[str, str],
-    first_pause_s: float = _FIRST_PAUSE_S,
 ) -> None:
     """Run work until it returns; when it fails, log that and run it again after a pause, each time a longer one.
 
     Args:
         troubles: Where it stands while the work is not running: `agent.name` -> why.
-        first_pause_s: The first pause, in seconds; the longest is 60.
     """
     label = f"{agent_id}.{name}"
-    pause_s = first_pause_s
+    pause_s = FIRST_PAUSE_S
     while True:
         started_s = time.monotonic()
         try:
@@ -46,7 +44,7 @@ async def keep_running(
         except (Exception, SystemExit, BaseExceptionGroup) as raised:  # noqa: BLE001 - supervision of an agent's work
             error = raised
         if time.monotonic() - started_s > _HEALTHY_S:
-            pause_s = first_pause_s
+            pause_s = FIRST_PAUSE_S
         reason = describe_exception(error)
         log.error("agent %s: its work %s failed: %s; again in %.0f s", agent_id, name, reason, pause_s, exc_info=error)
         troubles[label] = reason

@@ -99,12 +99,15 @@ class Calls:
             if is_outermost:
                 self._in_flight.discard(task)
 
-    async def hook(self, agent: Agent, name: str, *arguments: object, limit_s: float = HOOK_LIMIT_S) -> None:
+    async def hook(self, agent: Agent, name: str, *arguments: object, limit_s: float | None = None) -> None:
         """Call what every agent has (`on_start`, `receive_message`, ...), sync or async.
 
+        Args:
+            limit_s: Longest time, in seconds; None for 60.
         Raises:
-            ActionFailed: it raised, or took longer than `limit_s` seconds.
+            ActionFailed: it raised, or took longer.
         """
+        limit_s = HOOK_LIMIT_S if limit_s is None else limit_s
         function = getattr(agent, name)
         call = partial(function, *arguments)
         try:

@@ -156,6 +156,8 @@ class Container:
             TypeError: it is no agent.
             ValueError: its ID is taken, or it belongs to another container.
         """
+        if not isinstance(agent, Agent):
+            raise TypeError(f"container {self.name!r}: {agent!r} is no edge.agents.Agent")
         agent.attach(self, self._roster.free_id(agent))
         self._roster.add(agent)
         if self._life and self._life.is_open:

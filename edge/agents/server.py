@@ -23,6 +23,7 @@ log = logging.getLogger("edge.agents")
 
 _NOTIFY_LIMIT_S = 10.0
 _NOTIFY_TRIES = 5
+_NOTIFY_PAUSE_S = 1.0
 
 
 async def serve_container(
@@ -114,7 +115,7 @@ class _Notifier:
             for attempt in range(_NOTIFY_TRIES):
                 if await self._notify():
                     break
-                await asyncio.sleep(2**attempt)
+                await asyncio.sleep(_NOTIFY_PAUSE_S * 2**attempt)
             else:
                 log.warning("the platform was not told that this container has changed; it shows its old description")
 

@@ -54,7 +54,7 @@ class OwnedTask(asyncio.Task[Any]):
         self.is_expected = False
         self.is_watched = False
         self.inner = coro
-        super().__init__(_contained(coro), **options)
+        super().__init__(_contained(coro, owner), **options)
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: contextvars.Context | None = None) -> None:
         # Whatever awaits a task (await, gather, TaskGroup, wait) comes through here.
@@ -78,13 +78,16 @@ class OwnedTask(asyncio.Task[Any]):
         super().add_done_callback(fn)
 
 
-def _contained(coro: AnyCoroutine) -> Coroutine[Any, Any, Any]:
+def _contained(coro: AnyCoroutine, owner: Owner) -> Coroutine[Any, Any, Any]:
     async def contain() -> Any:
+        # The watchdog looks for `owner` on the stack.
         try:
             return await coro  # type: ignore[misc]
         except SystemExit as error:
             # It would end the whole process: asyncio passes it on to whoever runs the loop.
-            raise RuntimeError(f"an agent's task called sys.exit({error.code!r}); only the task ends") from error
+            raise RuntimeError(
+                f"{owner.agent_id}'s task called sys.exit({error.code!r}); only the task ends"
+            ) from error
 
     contained = contain()
     for name in ("__name__", "__qualname__"):

@@ -16,6 +16,7 @@ from collections import deque
 from types import FrameType, TracebackType
 
 from edge.agents.agent import Agent
+from edge.agents.tasks import Owner
 
 log = logging.getLogger("edge.agents.watchdog")
 
@@ -120,4 +121,6 @@ def _agent_in(frame: FrameType) -> str:
         return f"agent {agent.agent_id} ({type(agent).__qualname__}.{frame.f_code.co_name})"
     if isinstance(agent := frame.f_locals.get("agent"), Agent):
         return f"agent {agent.agent_id} ({type(agent).__qualname__})"
+    if isinstance(owner := frame.f_locals.get("owner"), Owner):
+        return f"a task of agent {owner.agent_id}"
     return ""
