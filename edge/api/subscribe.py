@@ -32,7 +32,7 @@ class SubscribeHandler:
     async def subscribe(self, request: Request) -> WebSocketResponse | Reply:
         """Tell a client about the topic it named last, until it leaves."""
         socket = WebSocketResponse(heartbeat=_PING_EVERY_S, compress=False, max_msg_size=_MAX_TOPIC_BYTES)
-        if not socket.can_prepare(request.http):
+        if not _is_handshake(socket, request):
             raise BrokenRequest("expected a WebSocket handshake")
         if self._count >= _MAX_SUBSCRIBERS:
             raise Overloaded(f"{_MAX_SUBSCRIBERS} clients are subscribed already; try again later")
@@ -52,6 +52,13 @@ class SubscribeHandler:
                 if message.type is WSMsgType.TEXT:
                     topic.close()
                     topic.enter_context(self._history.subscribed(message.data, subscriber.push))
+
+
+def _is_handshake(socket: WebSocketResponse, request: Request) -> bool:
+    try:
+        return bool(socket.can_prepare(request.http))
+    except ValueError:  # a key that is no ASCII
+        return False
 
 
 class _Subscriber:

@@ -29,7 +29,7 @@ class PostAgentContainer(Struct, rename="camel", forbid_unknown_fields=True, kw_
     """The wish to start a container. `client_config` is looked at by the launcher that its `type` names."""
 
     image: AgentContainerImage
-    arguments: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str | None] = field(default_factory=dict)
     pull: bool | None = None
     client_config: dict[str, JsonValue] | None = None
 
