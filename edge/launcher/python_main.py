@@ -29,7 +29,7 @@ def main() -> None:
     api_port = int(pairs[0][1])
     del sys.argv[0:2]
     changes = {"uvicorn.main": _run_elsewhere(ports, api_port), "uvicorn.config": _move(ports, api_port)}
-    sys.meta_path.insert(0, _Finder(changes))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder(changes))
     if sys.argv[0] == "-m":
         _run_module()
     else:

@@ -68,8 +68,15 @@ class Watched:
         self.started_s = time.monotonic()
         loop.add_reader(descriptor, self._on_end)
 
+    @property
+    def is_released(self) -> bool:
+        """Whether it is watched no more, so that its ID may be another's."""
+        return self._descriptor < 0
+
     def signal(self, number: int) -> None:
         """Send a signal to the process and its group; nothing happens if all are gone."""
+        if self.is_released:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             # The ID cannot have become another's: a child is not reaped before `release`.
             if self.is_child or not self.ended.done():

@@ -31,11 +31,12 @@ class Orphanage:
         """Orphans go where they went before."""
         _set_subreaper(self._was_reaper)
 
-    def reap(self, leaders: Collection[int]) -> None:
+    def reap(self, leaders: Collection[int], is_last: bool = False) -> None:
         """Reap orphans that ended; to be called now and then. Blocks for reading /proc.
 
         Args:
             leaders: Processes that the launcher started and waits for itself.
+            is_last: There is no later look; zombies of unknown origin are reaped, too.
         """
         zombies = [process for process in map(read_process, _children()) if process is not None and process.is_zombie]
         seen: dict[tuple[int, int], int] = {}
@@ -43,7 +44,7 @@ class Orphanage:
             if process.pid in leaders:
                 continue
             looks = self._seen.get((process.pid, process.started), 0) + 1
-            if process.session in leaders or (_is_foreign(process) and looks >= _PATIENCE):
+            if process.session in leaders or (_is_foreign(process) and (looks >= _PATIENCE or is_last)):
                 reap([process.pid])
             else:
                 seen[process.pid, process.started] = looks

@@ -76,8 +76,3 @@ class Restarts:
         self.count += 1
         # Not all at the same moment after a common cause.
         return Pause(self._pause_s * random.uniform(0.9, 1.1))
-
-    def forget(self) -> None:
-        """Count anew: somebody asked for another try."""
-        self._pause_s = 0.0
-        self._quick_ends = 0

@@ -1,0 +1,293 @@
+"""The launcher of native processes (design decision 4; contract, section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edge.errors import Conflict, NotFound, OpacaError
+from edge.launcher.base import ContainerStatus, Launched, Order, Registry
+from edge.launcher.images import ImageDirectory
+from edge.launcher.process import ending
+from edge.launcher.process.hosted import NAME, Hosted
+from edge.launcher.process.house import House, OnRecord, ProcessRecord
+from edge.launcher.process.life import Body, Life
+from edge.launcher.process.limits import Cgroups
+from edge.launcher.process.orphans import Orphanage
+from edge.launcher.process.output import OutputLog
+from edge.launcher.process.plan import Plan, make_plan
+from edge.launcher.process.ports import HostPorts, PortRegistry
+from edge.launcher.process.restarts import FIRST_PAUSE_S
+from edge.launcher.process.rounds import Rounds, statuses_of
+from edge.launcher.process.spawning import find_again
+from edge.launcher.process.surroundings import STANDARD_PATH
+from edge.model.definitions import Definitions
+from edge.model.descriptions import AgentContainerImage, Connectivity
+from edge.model.json_value import JsonValue
+from edge.model.requests import PostAgentContainer
+from edge.transport.http import HttpClient
+
+log = logging.getLogger(__name__)
+
+# `stop` answers by then, whatever the container does; a longer grace ends in the background.
+_STOP_ANSWER_S = 3.5
+_CLOSE_GRACE_S = 3.0
+
+
+class ProcessLauncher:
+    """Runs containers as processes of this machine; an async context manager, whose end ends them all.
+
+    Args:
+        images: What containers are started from.
+        state_dir: Where containers get their folders, below `containers`.
+        registry: Is told what runs: of each container before `start` returns, of each that came back, of each that
+            ended for good by itself.
+        http: Makes the roads to containers; must be open.
+        connectivity: Says where the platform is reached.
+        platform_url: Says where containers reach the platform.
+        definitions: Returns the defined types of an image, as a container reported it.
+        on_record: Stores what `adopt` needs; awaited before a process starts and when it has started.
+        search_path: Where programs are looked for, as in PATH; containers get it as theirs.
+        first_pause_s: Pause before the first restart, in seconds.
+        tcp_ports: Host ports for containers; None takes those below the kernel's own.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        *,
+        images: ImageDirectory,
+        state_dir: Path,
+        registry: Registry,
+        http: HttpClient,
+        connectivity: Callable[[], Connectivity],
+        platform_url: Callable[[], str],
+        definitions: Callable[[AgentContainerImage], Definitions],
+        on_record: OnRecord,
+        search_path: str = STANDARD_PATH,
+        first_pause_s: float = FIRST_PAUSE_S,
+        tcp_ports: range | None = None,
+    ) -> None:
+        self.images = images
+        self._house = House(
+            registry=registry,
+            http=http,
+            connectivity=connectivity,
+            platform_url=platform_url,
+            definitions=definitions,
+            on_record=on_record,
+            containers=state_dir / "containers",
+            search_path=search_path,
+            first_pause_s=first_pause_s,
+            tcp_ports=PortRegistry(tcp_ports),
+        )
+        self._hosted: dict[str, Hosted] = {}
+        self._orphanage = Orphanage()
+        self._rounds = Rounds(self._hosted, self._orphanage)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        self._house.cgroups = await asyncio.to_thread(Cgroups.delegated)
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        self._orphanage.open()
+        self._rounds_task = self._tasks.create_task(self._rounds.run(), name="rounds of the process launcher")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._tasks is not None
+        try:
+            await self.close()
+        finally:
+            self._rounds_task.cancel()
+            await self._tasks.__aexit__(kind, error, trace)
+
+    async def close(self, *, leave_running: bool = False, are_folders_kept: bool = True) -> None:
+        """End all containers at once, within about 5 s; start no more.
+
+        Args:
+            leave_running: Touch nothing: the processes are found again by `adopt`.
+            are_folders_kept: Whether data and output stay for when the containers are started again.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        ending_now = list(self._hosted.values())
+        for hosted in ending_now:
+            if leave_running:
+                hosted.leave_running()
+            else:
+                hosted.ask_to_stop(grace_s=_CLOSE_GRACE_S, is_folder_kept=are_folders_kept)
+        for hosted in ending_now:
+            await hosted.gone.wait()
+        await asyncio.to_thread(self._orphanage.reap, (), not leave_running)
+        self._orphanage.close()
+
+    async def plan(self, wish: PostAgentContainer) -> Plan:
+        """Return what a wish comes to, without starting anything.
+
+        Raises:
+            NotFound: no such image. ParameterMismatch, Undecodable: arguments or configuration that do not fit.
+        """
+        return make_plan(wish, await self.images.find(wish.image.image_name))
+
+    async def start(self, order: Order, *, is_kept: bool = False) -> Launched:
+        """Start a container and wait until it is ready. A caller that is cancelled cancels nothing.
+
+        Args:
+            order: What to start.
+            is_kept: Whether a start that fails is followed by others, as after an end: for containers that were
+                promised before. The error is raised all the same; the registry is told when it came up after all.
+        Raises:
+            NotReady: it did not come up, and nothing of it is left unless it is kept; says why, with its last output.
+            Conflict: a container of this ID runs. Others as `plan`, and what `on_record` raises.
+        """
+        body = self._body(order, await self.plan(order.wish))
+        return await asyncio.shield(self._host(Hosted(body, is_kept=is_kept)).first)
+
+    async def adopt(self, order: Order, record: Mapping[str, JsonValue]) -> Launched | None:
+        """Take over a container that an earlier run of the platform left running.
+
+        Returns:
+            It; None if it does not run any more or does not answer, in which case nothing of it is left.
+        """
+        kept = ProcessRecord.from_json(record)
+        found = None
+        if kept is not None and kept.pid is not None:
+            found = await asyncio.to_thread(find_again, kept.pid, kept.started, kept.boot_id)
+        if kept is None or found is None:
+            await self.kill_strays([order.container_id])
+            return None
+        try:
+            body = self._body(order, await self.plan(order.wish))
+        except OpacaError as error:
+            log.warning("container %s cannot be taken over: %s", order.container_id, error.message)
+            await self.kill_strays([order.container_id])
+            return None
+        self._house.tcp_ports.claim(kept.ports)
+        life = Life(body, kept.ports)
+        cgroups = self._house.cgroups
+        leaf = None if cgroups is None else await asyncio.to_thread(cgroups.leaf, order.container_id, body.limits)
+        life.resume(found, leaf)
+        hosted = Hosted(body, life)
+        try:
+            return await asyncio.shield(self._host(hosted).first)
+        except OpacaError as error:
+            log.warning("container %s cannot be taken over: %s", order.container_id, error.message)
+            await hosted.gone.wait()
+            return None
+
+    async def describe(self, container_id: str) -> Launched | None:
+        """Ask a container anew what it is; None if it does not answer or is none of this launcher's."""
+        hosted = self._hosted.get(container_id)
+        return None if hosted is None else await hosted.describe()
+
+    async def stop(self, container_id: str) -> bool:
+        """Stop a container and remove its folder; False if it is none of this launcher's.
+
+        Returns within 4 s; a longer grace ends later.
+        """
+        hosted = self._hosted.get(container_id)
+        if hosted is None:
+            return False
+        hosted.ask_to_stop()
+        try:
+            async with asyncio.timeout(_STOP_ANSWER_S):
+                await hosted.gone.wait()
+        except TimeoutError:
+            log.info("%s is given more time to end", hosted.name)
+        return True
+
+    async def kill_strays(self, container_ids: Collection[str]) -> int:
+        """Kill what containers of an earlier run left behind; return how many processes that were."""
+        return await ending.kill_strays(container_ids)
+
+    async def remove_other_folders(self, container_ids: Collection[str]) -> None:
+        """Remove the folders of containers that are not among these: nobody can ask for them any more."""
+        await asyncio.to_thread(_remove_others, self._house.containers, {*container_ids, *self._hosted})
+
+    async def record(self, container_id: str) -> dict[str, JsonValue]:
+        """Return what `adopt` needs.
+
+        Raises:
+            NotFound: it is none of this launcher's.
+        """
+        return (await self._found(container_id).life.record()).to_json()
+
+    def host_ports(self, container_id: str) -> HostPorts | None:
+        """Return where a container listens on this machine; None if it does not, or is none of this launcher's."""
+        hosted = self._hosted.get(container_id)
+        return None if hosted is None else hosted.life.ports
+
+    async def status(self, container_id: str) -> ContainerStatus | None:
+        """Return how a container is doing; None if it is none of this launcher's."""
+        hosted = self._hosted.get(container_id)
+        return None if hosted is None else (await asyncio.to_thread(statuses_of, [hosted]))[0]
+
+    async def statuses(self) -> list[ContainerStatus]:
+        """Return how all containers are doing, whether they run or not."""
+        return await asyncio.to_thread(statuses_of, list(self._hosted.values()))
+
+    async def log(self, container_id: str, lines: int) -> list[str] | None:
+        """Return the newest lines that a container wrote, oldest first; None if it is none of this launcher's."""
+        hosted = self._hosted.get(container_id)
+        return None if hosted is None else hosted.body.shown(await asyncio.to_thread(hosted.body.output.tail, lines))
+
+    @asynccontextmanager
+    async def follow(self, container_id: str, lines: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open what a container writes: its newest lines, then each new one, until it is removed or the reader leaves.
+
+        Raises:
+            NotFound: it is none of this launcher's.
+        """
+        async with aclosing(_as_bytes(self._found(container_id).body, lines)) as pieces:
+            yield pieces
+
+    def _found(self, container_id: str) -> Hosted:
+        hosted = self._hosted.get(container_id)
+        if hosted is None:
+            raise NotFound(f"there is no process of a container {container_id}")
+        return hosted
+
+    def _body(self, order: Order, plan: Plan) -> Body:
+        folder = self._house.folder(order.container_id)
+        return Body(order=order, plan=plan, house=self._house, output=OutputLog(folder.output))
+
+    def _host(self, hosted: Hosted) -> Hosted:
+        container_id = hosted.body.container_id
+        if self._tasks is None or self._is_closed:
+            raise Conflict("the platform is stopping: it starts no containers any more")
+        if container_id in self._hosted:
+            raise Conflict(f"container {container_id} is there already")
+        self._hosted[container_id] = hosted
+        self._tasks.create_task(self._keep(hosted), name=f"container {container_id}")
+        self._rounds.wake()
+        return hosted
+
+    async def _keep(self, hosted: Hosted) -> None:
+        try:
+            await hosted.run()
+        finally:
+            del self._hosted[hosted.body.container_id]
+
+
+async def _as_bytes(body: Body, lines: int) -> AsyncGenerator[bytes, None]:
+    async for line in body.output.follow(lines):
+        yield body.shown([line])[0].encode() + b"\n"
+
+
+def _remove_others(containers: Path, kept: Collection[str]) -> None:
+    if containers.is_dir():
+        for folder in containers.iterdir():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,112 @@
+"""Looking after all containers once a second, while there are any: what the kernel cannot tell by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+
+from edge.launcher.base import ContainerStatus
+from edge.launcher.process import kin
+from edge.launcher.process.hosted import NAME, Hosted
+from edge.launcher.process.limits import enforced
+from edge.launcher.process.orphans import Orphanage
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
+
+
+class Rounds:
+    """Bounds output files and memory, reaps orphans.
+
+    Args:
+        hosted: The containers that there are; changes while it runs.
+        orphanage: Reaps orphans.
+    """
+
+    def __init__(self, hosted: Mapping[str, Hosted], orphanage: Orphanage, pause_s: float = _PAUSE_S) -> None:
+        self._hosted = hosted
+        self._orphanage = orphanage
+        self._pause_s = pause_s
+        self._is_needed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Go on: there is a container again."""
+        self._is_needed.set()
+
+    async def run(self) -> None:
+        """Go round until cancelled; rests while there are no containers."""
+        while True:
+            await self._is_needed.wait()
+            if not self._hosted:
+                self._is_needed.clear()
+                continue
+            try:
+                for hosted, reason in await asyncio.to_thread(self._look, list(self._hosted.values())):
+                    hosted.life.kill(reason)
+            except Exception:  # supervise(): the next round may do better
+                log.exception("a look after the containers failed")
+            await asyncio.sleep(self._pause_s)
+
+    def _look(self, all_hosted: list[Hosted]) -> list[tuple[Hosted, str]]:
+        leaders: set[int] = set()
+        for hosted in all_hosted:
+            if hosted.life.watched is not None:
+                leaders.add(hosted.life.watched.pid)
+            try:
+                hosted.body.output.rotate()
+            except OSError as error:
+                log.warning("%s: its output cannot be bounded: %s", hosted.name, error)
+        self._orphanage.reap(leaders)
+        return list(_above_limit(all_hosted))
+
+
+def _above_limit(all_hosted: Iterable[Hosted]) -> Iterable[tuple[Hosted, str]]:
+    limited = [(hosted, hosted.body.limits.memory_bytes) for hosted in all_hosted if _is_watched_for_memory(hosted)]
+    processes = kin.all_processes() if limited else {}
+    for hosted, limit_bytes in limited:
+        assert limit_bytes is not None
+        used_bytes = kin.memory_bytes(kin.members(hosted.life.marks, processes).values(), limit_bytes)
+        if used_bytes > limit_bytes:
+            yield (
+                hosted,
+                f"was killed: its processes used {used_bytes / 2**20:.0f} MiB together, its limit is"
+                f" {limit_bytes / 2**20:.0f} MiB",
+            )
+
+
+def _is_watched_for_memory(hosted: Hosted) -> bool:
+    life = hosted.life
+    is_kernels = life.leaf is not None and life.leaf.enforces_memory
+    return hosted.body.limits.memory_bytes is not None and life.watched is not None and not is_kernels
+
+
+def statuses_of(all_hosted: list[Hosted]) -> list[ContainerStatus]:
+    """Return how containers are doing. Blocks for reading /proc."""
+    processes = kin.all_processes()
+    return [_status(hosted, kin.members(hosted.life.marks, processes).values()) for hosted in all_hosted]
+
+
+def _status(hosted: Hosted, processes: Iterable[kin.Process]) -> ContainerStatus:
+    body, life = hosted.body, hosted.life
+    living = [process for process in processes if not process.is_zombie]
+    image = body.plan.image.description
+    watched = life.watched
+    is_running = watched is not None and not watched.ended.done()
+    return ContainerStatus(
+        id=body.container_id,
+        name=image.name or body.plan.image.name,
+        image=body.plan.image_name,
+        launcher=NAME,
+        state=hosted.state,
+        reason=hosted.reason,
+        since=hosted.since,
+        pid=watched.pid if watched is not None and is_running else None,
+        host_port=None if life.ports is None else life.ports.api,
+        memory_bytes=sum(process.memory_bytes for process in living),
+        cpu_seconds=round(sum(process.cpu_s for process in living), 2),
+        restarts=hosted.restarts.count,
+        last_exit=None if hosted.last_exit is None else hosted.last_exit.words,
+        limits=enforced(body.limits, life.leaf),
+    )
