@@ -32,6 +32,18 @@ VERBS = {
     "stream": Verb("stream", "follow a stream, or feed one", "opaca-edge stream Status --agent system"),
     "history": Verb("history", "show the last events", "opaca-edge history"),
     "events": Verb("events", "follow events as they happen", "opaca-edge events -f /invoke /send"),
+    "containers": Verb("containers", "list containers and how they are doing", "opaca-edge containers --watch"),
+    "containers add": Verb("containers_add", "start or attach a container", "opaca-edge containers add pump PIN=17"),
+    "containers update": Verb(
+        "containers_update", "replace the running container of an image", "opaca-edge containers update pump:1.3 PIN=17"
+    ),
+    "containers remove": Verb("containers_remove", "stop containers", "opaca-edge containers remove pump"),
+    "containers notify": Verb(
+        "containers_notify", "have a container described anew", "opaca-edge containers notify pump"
+    ),
+    "containers logs": Verb("containers_logs", "show what a container writes", "opaca-edge containers logs -f pump"),
+    "containers top": Verb("containers_top", "show what containers take, live", "opaca-edge containers top"),
+    "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
     "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
     "version": Verb("version", "show versions", "opaca-edge version"),
 }

@@ -20,12 +20,15 @@ class Output:
     Args:
         is_json: Print JSON only.
         is_colour_wanted: Colours may be used where there is a terminal.
+
+    Attributes:
+        is_terminal: Somebody reads along.
     """
 
     def __init__(self, is_json: bool = False, is_colour_wanted: bool = True) -> None:
         self.is_json = is_json
-        self._is_terminal = sys.stdout.isatty()
-        self._is_coloured = self._is_terminal and is_colour_wanted
+        self.is_terminal = sys.stdout.isatty()
+        self._is_coloured = self.is_terminal and is_colour_wanted
 
     def line(self, text: str) -> None:
         """Print one line for people; what could control a terminal is escaped."""
@@ -44,11 +47,11 @@ class Output:
         if self.is_json or not isinstance(value, str):
             self.json(value)
         else:
-            print(printable_lines(value) if self._is_terminal else value, flush=True)
+            print(printable_lines(value) if self.is_terminal else value, flush=True)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table that fits the terminal; into a pipe nothing is wrapped."""
-        width = shutil.get_terminal_size().columns if self._is_terminal else None
+        width = shutil.get_terminal_size().columns if self.is_terminal else None
         first, *others = layout(header, rows, width)
         print(self._styled(first, _BOLD))
         for line in others:
@@ -61,6 +64,10 @@ class Output:
         for name, value in rows:
             print(f"{self._styled(name.ljust(widest), _BOLD)}  {printable(value)}".rstrip())
         sys.stdout.flush()
+
+    def bold(self, text: str) -> str:
+        """Return a text that stands out, as it should be printed."""
+        return self._styled(text, _BOLD)
 
     def dim(self, text: str) -> str:
         """Return a text that matters less, as it should be printed."""

@@ -111,7 +111,14 @@ class HttpTransport:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a stream and yield its pieces as they come; leaving closes the connection."""
         path = _path("stream", stream, agent_id)
-        query = self._stream_query(agent_id, options)
+        async with self.open(path, self._stream_query(agent_id, options), options) as pieces:
+            yield pieces
+
+    @asynccontextmanager
+    async def open(
+        self, path: str, query: Query = (), options: CallOptions = NO_OPTIONS
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open any route that can be read, and yield what it answers as it comes; arguments as for `request`."""
         async with (
             self._open("GET", path, query, None, options) as response,
             aclosing(self._pieces(response, path)) as pieces,
