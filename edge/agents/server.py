@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 from edge.agents.container import Container
@@ -62,38 +62,54 @@ async def serve_container(
         OSError: the address cannot be listened on.
     """
     limits = limits or Limits()
-    declared = [parameter.name for parameter in container.image.parameters if parameter.name]
     identity = Identity(
         container_id=container_id or str(uuid4()),
         owner=owner,
         token=token,
-        arguments={name: values[name] for name in declared if values and name in values},
+        arguments=_declared(container, values or {}),
     )
-    if tcp_port is None:
-        tcp_port = (port_mapping or {}).get(container.image.api_port, container.image.api_port)
     install_task_factory(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(Watchdog())
-        listening = listen(host, tcp_port)
+        listening = listen(host, _host_port(container, port_mapping or {}) if tcp_port is None else tcp_port)
         stack.callback(listening.close)
         platform: HttpTransport | None = None
         if platform_url:
             client = await stack.enter_async_context(HttpClient())
             platform = client.transport(platform_url, token=token, kind=Kind.PLATFORM)
         await stack.enter_async_context(container.running(identity, platform))
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
         if platform and container_id:
-            notifier = _Notifier(platform, container_id)
-            container.on_change = notifier.wanted.set
-            background = tasks.create_task(notifier.run(), name="notify the platform")
-            stack.callback(background.cancel)
+            await stack.enter_async_context(_notifying(container, platform))
         dispatcher = Dispatcher(container_routes(container, token), OpenGate(), limits)
         await stack.enter_async_context(HttpServer(dispatcher, [listening], limits))
         if on_ready:
-            address = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{address}:{listening.getsockname()[1]}")
+            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
         await stop.wait()
-        container.on_change = None
+
+
+def _host_port(container: Container, port_mapping: Mapping[int, int]) -> int:
+    api_port = container.image.api_port
+    return port_mapping.get(api_port, api_port)
+
+
+def _declared(container: Container, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the image's own parameters; what else there is, is none of the agents' business."""
+    names = [parameter.name for parameter in container.image.parameters]
+    return {name: values[name] for name in names if name and name in values}
+
+
+@asynccontextmanager
+async def _notifying(container: Container, platform: HttpTransport) -> AsyncIterator[None]:
+    """Tell the platform of every change of the container."""
+    notifier = _Notifier(platform, container.container_id)
+    async with asyncio.TaskGroup() as tasks:
+        background = tasks.create_task(notifier.run(), name="notify the platform")
+        container.on_change = notifier.wanted.set
+        try:
+            yield
+        finally:
+            container.on_change = None
+            background.cancel()
 
 
 class _Notifier:
