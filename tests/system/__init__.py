@@ -1,0 +1,1 @@
+"""This project and other people's software, unmodified."""
