@@ -5,6 +5,8 @@ Keys are in lower case with underscores, as in the results of our own agents; OP
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edge.errors import NotFound, ParameterMismatch
 from edge.http.replies import TEXT, Reply, StreamReply, json_reply
 from edge.http.request import Request
@@ -31,7 +33,7 @@ class OperationHandlers:
     async def images(self, request: Request) -> Reply:
         """`GET /edge/images`: what can be started, and what cannot and why."""
         source = self._platform.images
-        offered: list[OfferedImage] = [] if source is None else await source.offered()
+        offered: Sequence[OfferedImage] = [] if source is None else await source.offered()
         return json_reply(offered)
 
     async def log(self, request: Request) -> Reply | StreamReply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,6 +100,9 @@ class Starter(Launcher, Protocol):
         Raises:
             NotFound: no such image. ParameterMismatch: parameters that do not fit. NotReady: it did not come up.
         """
+
+    def kept(self, container_id: str) -> object | None:
+        """Return what is to be stored of a container now; None if the launcher stores it by itself."""
 
 
 class ContainerState(StrEnum):
@@ -232,5 +235,5 @@ class OfferedImage:
 class ImageSource(Protocol):
     """Where images come from."""
 
-    async def offered(self) -> list[OfferedImage]:
+    async def offered(self) -> Sequence[OfferedImage]:
         """Return what there is now, broken ones included."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.errors import NotFound, OpacaError
+from edge.launcher.base import OfferedImage, OfferedParameter
 from edge.model.codec import decode
 from edge.model.descriptions import AgentContainerImage
 from edge.model.image_names import image_tag, plain_image_name, version_key
@@ -21,6 +22,7 @@ from edge.model.image_names import image_tag, plain_image_name, version_key
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 3.0
+START, PACKAGE = "start.toml", "package.json"
 _MAX_DESCRIPTION_BYTES = 1024 * 1024
 _MAX_START_BYTES = 64 * 1024
 _MAX_FOLDERS = 1000
@@ -61,6 +63,7 @@ class Image:
         stop_grace_s: How long a container may take to end by itself, in seconds.
         exclusive: Whether two containers of it cannot run at once, not even during an update.
         restart: When a container is started again; None leaves it to the wish.
+        kind: The file that says how to start it.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class Image:
     stop_grace_s: float = STOP_GRACE_S
     exclusive: bool = False
     restart: Restart | None = None
+    kind: str = START
 
     @property
     def name(self) -> str:
@@ -100,6 +104,15 @@ class ImageDirectory:
         self._complaints = complaints
         return images
 
+    async def offered(self) -> Sequence[OfferedImage]:
+        """Return what an operator is told of the folders: images as `list` has them, then what cannot be used."""
+        images = await self.list()
+        broken = [
+            OfferedImage(folder=folder.name, kind=await asyncio.to_thread(_kind, folder), problem=complaint)
+            for folder, complaint in self._complaints.items()
+        ]
+        return [*(_offered(image) for image in images), *broken]
+
     async def find(self, image_name: str) -> Image:
         """Return the image of a name: the version that its tag says, else the highest.
 
@@ -125,6 +138,32 @@ class ImageDirectory:
         parts += [f"there is {', '.join(near)}"] if near else ["it holds no image"]
         parts += [f"cannot be used: {', '.join(sorted(broken)[:10])} (the log says why)"] if broken else []
         return "; ".join(parts)
+
+
+def _offered(image: Image) -> OfferedImage:
+    return OfferedImage(
+        folder=image.folder.name,
+        kind=image.kind,
+        name=image.name,
+        version=image.version,
+        description=image.description.description,
+        parameters=tuple(
+            OfferedParameter(
+                name=parameter.name,
+                type=parameter.type,
+                required=parameter.required,
+                confidential=parameter.confidential,
+                default=None if parameter.confidential else parameter.default_value,
+            )
+            for parameter in image.description.parameters
+            if parameter.name is not None
+        ),
+    )
+
+
+def _kind(folder: Path) -> str:
+    is_package = not (folder / "image.json").exists() and (folder / "package.json").exists()
+    return PACKAGE if is_package else START
 
 
 def _bare_version(image: Image) -> str | None:
@@ -182,7 +221,7 @@ def read_image(folder: Path) -> Image:
     Raises:
         BrokenImage: it holds none, or one that cannot be understood.
     """
-    if not (folder / "image.json").exists() and (folder / "package.json").exists():
+    if _kind(folder) == PACKAGE:
         return _read_package(folder)
     start = _read_start(folder)
     ignored: set[str] = set()
@@ -243,6 +282,7 @@ def _read_package(folder: Path) -> Image:
             image_name=package.name, name=package.name, version=package.version, description=package.description
         ),
         command=_checked([program, package.main], "package.json: main"),
+        kind=PACKAGE,
     )
 
 

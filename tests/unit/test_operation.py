@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -35,6 +37,7 @@ from edge.launcher.base import (
     OfferedParameter,
 )
 from edge.launcher.bundled import BundledLauncher
+from edge.launcher.images import ImageDirectory
 from edge.model.descriptions import Connectivity
 from edge.runtime.platform import Platform
 
@@ -325,3 +328,39 @@ async def test_bundled_container_says_where_its_output_is(factory: list[Any]) ->
         with pytest.raises(NotFound):
             async with launcher.follow("other", 1):
                 pass
+
+
+# Images
+
+
+async def test_image_folders_are_told_with_parameters_and_problems(tmp_path: Path) -> None:
+    pump, plain, broken = (tmp_path / name for name in ("pump-1.2", "plain", "broken"))
+    for folder in (pump, plain, broken):
+        folder.mkdir()
+    parameters = [
+        {"name": "PIN", "type": "integer", "required": True},
+        {"name": "KEY", "confidential": True, "defaultValue": "hunter2"},
+        {"name": "ROOM", "defaultValue": "kitchen"},
+    ]
+    description = {"imageName": "pump", "version": "1.2", "description": "Waters.", "parameters": parameters}
+    (pump / "image.json").write_text(json.dumps(description))
+    (pump / "start.toml").write_text('command = ["python", "main.py"]\nenv = { TOKEN_FILE = "/etc/secret" }\n')
+    (plain / "package.json").write_text('{"name": "plain", "main": "main.js"}')
+    (broken / "image.json").write_text("{}")
+    async with serving(platform_with(images=ImageDirectory(tmp_path))) as (session, url):
+        text = await (await session.get(f"{url}/edge/images")).text()
+    document = json.loads(text)
+    assert [(each["folder"], each["kind"], each["name"]) for each in document] == [
+        ("plain", "package.json", "plain"),
+        ("pump-1.2", "start.toml", "pump"),
+        ("broken", "start.toml", None),
+    ]
+    assert [(each["name"], each["default"]) for each in document[1]["parameters"]] == [
+        ("PIN", None),
+        ("KEY", None),
+        ("ROOM", "kitchen"),
+    ]
+    assert document[2]["problem"] == "there is no start.toml"
+    assert "secret" not in text
+    assert "hunter2" not in text
+    assert is_described("/edge/images", document)
