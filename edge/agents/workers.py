@@ -37,7 +37,7 @@ class _Job:
 class _Worker:
     """One thread; `job` is what it does at present."""
 
-    __slots__ = ("_jobs", "_loop", "_on_free", "_on_idle", "job", "thread")
+    __slots__ = ("_jobs", "_loop", "_on_free", "_on_idle", "is_last_job", "job", "thread")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class _Worker:
         on_idle: Callable[[_Worker], None],
     ) -> None:
         self.job: _Job | None = None
+        self.is_last_job = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = loop
         self._on_free = on_free
@@ -74,7 +75,8 @@ class _Worker:
                 value = job.context.run(job.call)
             except BaseException as raised:  # noqa: BLE001 - the call of an agent's method; the loop logs what it raised
                 error = raised
-            if not self._tell(self._finish, job, value, error):
+            # The loop may be closed before it hears of this: then nobody would tell the thread to end.
+            if not self._tell(self._finish, job, value, error) or self.is_last_job:
                 return
             # Otherwise the last job's arguments and result live on until the next one comes.
             del job, value, error
@@ -139,6 +141,8 @@ class Workers:
             worker.give(None)
         self._idle.clear()
         self._workers = [worker for worker in self._workers if worker.job]
+        for worker in self._workers:
+            worker.is_last_job = True
         self._limit = 0
 
     def _free_worker(self) -> _Worker | None:
