@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from edge.errors import Cause, NotReady, ParameterMismatch, Undecodable
-from edge.launcher.attachment import AttachedRecord
-from edge.model.codec import decode, encode
 from edge.model.descriptions import Connectivity, PortDescription
 from edge.model.requests import PostAgentContainer
 from tests.unit.launcher.stand_ins import (
@@ -363,58 +361,3 @@ async def test_sleeping_container_is_listed_and_never_contacted() -> None:
             assert made.listed.gone == []
             with pytest.raises(BlockingIOError):
                 listening.accept()
-
-
-# What is stored.
-
-
-async def test_record_holds_what_is_needed_to_attach_again() -> None:
-    async with board() as lamp, lab(NEVER) as made:
-        launched = await made.attach(lamp.url, key="k", token="secret")
-        record = made.launcher.records()["c-1"]
-    assert decode(encode(record), AttachedRecord) == record
-    assert (record.url, record.key, record.token, record.push) == (lamp.url, "k", "secret", False)
-    assert record.description == launched.description
-    assert "secret" not in repr(record)
-
-
-async def test_restored_container_is_listed_as_it_was_without_being_asked() -> None:
-    async with board() as lamp:
-        async with lab(NEVER) as made:
-            before = await made.attach(lamp.url, key="k")
-            record = made.launcher.records()["c-1"]
-        await lamp.down()
-        async with lab() as made:
-            again = made.launcher.restore(order("http://unused", "c-1"), record)
-            assert again.description == before.description
-            assert made.launcher.existing("ann", "k") == "c-1"
-            away = made.launcher.away("c-1")
-            assert away is not None and "since the platform started" in away.reason
-            await until(lambda: (made.launcher.away("c-1") or away).is_certain)
-            assert "Connection refused" in await refusal(again)
-            assert "c-1" in made.launcher.records()
-
-
-async def test_restored_container_that_answers_is_called_at_once_and_described_anew() -> None:
-    async with board() as lamp:
-        async with lab(NEVER) as made:
-            await made.attach(lamp.url, key="k")
-            record = made.launcher.records()["c-1"]
-        lamp.info["agents"] = []
-        async with lab() as made:
-            again = made.launcher.restore(order("http://unused", "c-1"), record)
-            await call(again)
-            await until(lambda: made.launcher.away("c-1") is None)
-            await until(lambda: made.listed.appearances)
-            assert made.listed.appearances[0].description.agents == []
-
-
-async def test_restored_sleeper_stays_asleep() -> None:
-    async with lab() as made:
-        await made.attach("http://127.0.0.1:1", push=True)
-        record = made.launcher.records()["c-1"]
-    async with lab() as made:
-        again = made.launcher.restore(order("http://unused", "c-1"), record)
-        assert "sleeps" in await refusal(again)
-        assert made.launcher.away("c-1") is None
-    assert again.description.image == order("http://x").wish.image
