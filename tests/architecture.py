@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from unittest.mock import MagicMock
+
+from edge.api.routes import route_table
+from edge.http.routes import Route
+from edge.runtime.platform import Platform
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("edge", "bridge", "micro")
@@ -121,6 +126,11 @@ def repository_modules() -> list[Module]:
     folders = [ROOT / name for name in EVERYTHING if (ROOT / name).is_dir()]
     files = sorted(file for folder in folders for file in folder.rglob("*.py") if "__pycache__" not in file.parts)
     return [Module(file.relative_to(ROOT).as_posix(), file.read_text("utf-8")) for file in files]
+
+
+def served_routes() -> tuple[Route, ...]:
+    """The platform's routes, without a platform: the table only takes references to its parts."""
+    return route_table(MagicMock(spec=Platform, **dict.fromkeys(Platform.__slots__))).routes
 
 
 def _is_in(name: str, parts: set[str]) -> bool:

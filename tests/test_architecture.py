@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.api.routes import route_table
-from edge.app import build
-from edge.config import PlatformConfig
 from edge.http.caller import Role
-from tests.architecture import MAY_IMPORT, PRODUCT, ROOT, RULES, Module, Rule, repository_modules
+from tests.architecture import MAY_IMPORT, PRODUCT, ROOT, RULES, Module, Rule, repository_modules, served_routes
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -109,24 +106,33 @@ def test_the_rules_leave_good_code_alone(path: str, source: str) -> None:
     assert [finding for rule in RULES for finding in rule(Module(path, source))] == []
 
 
-def test_every_route_names_the_lowest_role_that_may_use_it(tmp_path: Path) -> None:
-    platform, _ = build(PlatformConfig.from_environ({"STATE_DIR": str(tmp_path)}), "http://127.0.0.1:8000")
-    routes = route_table(platform).routes
+def test_every_route_names_the_lowest_role_that_may_use_it() -> None:
+    routes = served_routes()
     assert [route.path for route in routes if not isinstance(route.role, Role)] == []
     # What changes something must never be open to everybody, but for logging in.
     changing = [route for route in routes if route.method != "GET" and route.path != "/login"]
     assert [route.path for route in changing if route.role in (Role.OPEN, Role.ANY, Role.GUEST)] == []
 
 
+_AT_REST = """
+import asyncio, sys
+from edge.app import serve
+from edge.config import PlatformConfig
+
+async def main() -> None:
+    stop = asyncio.Event()
+    config = PlatformConfig.from_environ({"STATE_DIR": sys.argv[1], "PORT": "0"})
+    await serve(config, stop, lambda url: stop.set())
+
+asyncio.run(main())
+print(*sys.modules)
+"""
+
+
 def test_a_platform_at_rest_has_not_imported_what_it_may_never_need(tmp_path: Path) -> None:
     """Each costs memory that a Pi has not got; they are imported by the functions that use them."""
-    program = (
-        "import sys; from edge.app import build; from edge.api.routes import route_table;"
-        "from edge.config import PlatformConfig;"
-        "route_table(build(PlatformConfig.from_environ({'STATE_DIR': sys.argv[1]}), 'http://127.0.0.1:1')[0]);"
-        "print(*sys.modules)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
+    command = [sys.executable, "-c", _AT_REST, str(tmp_path)]
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    rarely_needed = {"jsonschema", "referencing", "regex", "yaml", "difflib", "sqlite3", "tomllib"}
+    rarely_needed = {"jsonschema", "referencing", "regex", "yaml", "difflib", "tomllib"}
+    assert "edge.bundled.system" in loaded
     assert rarely_needed.isdisjoint(loaded), f"import them where they are used: {rarely_needed & set(loaded)}"
