@@ -5,31 +5,50 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from edge.agents.tasks import install_task_factory
 from edge.agents.watchdog import Watchdog
 from edge.api.gate import OpenGate, OriginGuard
 from edge.api.routes import route_table
-from edge.config import PlatformConfig, is_loopback
+from edge.config import PlatformConfig, SessionPolicy, is_loopback
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
 from edge.http.server import HttpServer, listen
+from edge.launcher.attached import AttachedLauncher
 from edge.launcher.bundled import BundledLauncher
+from edge.launcher.images import ImageDirectory
+from edge.launcher.process.launcher import ProcessLauncher
+from edge.launcher.supervision import supervise
+from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
 from edge.runtime.directory import Directory
+from edge.runtime.errands import Errands
 from edge.runtime.forwarding import Forwarding
 from edge.runtime.history import History
 from edge.runtime.local_road import LocalRoad
+from edge.runtime.logins import Logins
 from edge.runtime.platform import Platform, PlatformFacts
 from edge.runtime.provisions import Provisions
+from edge.runtime.revival import Revival
+from edge.runtime.session import Session
 from edge.settings import BadSetting
-from edge.state.installation import installation_id
+from edge.state.database import Database, NewerSchema
+from edge.state.facts import installation_id
+from edge.state.lock import InUse, StateLock
+from edge.transport.documents import fetch_document
+from edge.transport.http import HttpClient
 
 log = logging.getLogger(__name__)
 
 # Bundled containers usually run at once; who asks for `/info` first should see them.
 _BUNDLED_START_S = 5.0
+
+Job = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
 async def serve(
@@ -55,58 +74,126 @@ async def serve(
     for warning in config.warnings:
         log.warning("%s", warning)
     limits = limits or Limits()
-    listening = listen(config.host, config.tcp_port)
-    base_url = config.base_url(listening.getsockname()[1])
-    platform, bundled = build(config, base_url)
-    dispatcher = Dispatcher(route_table(platform), _gate(config, base_url), limits, platform.history)
     install_task_factory(asyncio.get_running_loop())
-    async with Watchdog(), asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(job(), name=name) for name, job in bundled.jobs()]
-        await bundled.all_tried(_BUNDLED_START_S)
-        async with HttpServer(dispatcher, [listening], limits):
-            _say_who_may(config, base_url)
-            if on_ready is not None:
-                on_ready(base_url)
-            await stop.wait()
-        for task in background:
-            task.cancel()
+    listening = listen(config.host, config.tcp_port)
+    try:
+        base_url = config.base_url(listening.getsockname()[1])
+        async with Watchdog(), _state(config) as database, _parts(config, base_url, database) as parts:
+            gate = _gate(config, base_url)
+            dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history)
+            async with asyncio.TaskGroup() as tasks:
+                background = [tasks.create_task(job(), name=name) for name, job in parts.jobs()]
+                await parts.revival.prepare(config.session_policy)
+                await parts.bundled.all_tried(_BUNDLED_START_S)
+                async with HttpServer(dispatcher, [listening], limits):
+                    _say_who_may(config, base_url)
+                    revival = partial(parts.revival.run, config.default_image_directory)
+                    background.append(tasks.create_task(supervise("revival", revival), name="revival"))
+                    if on_ready is not None:
+                        on_ready(base_url)
+                    await stop.wait()
+                for task in background:
+                    task.cancel()
+    finally:
+        listening.close()
 
 
-def build(config: PlatformConfig, base_url: str) -> tuple[Platform, BundledLauncher]:
-    """Wire the parts of a platform; nothing runs yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What a platform is made of, as far as `serve` needs it."""
+
+    platform: Platform
+    bundled: BundledLauncher
+    attached: AttachedLauncher
+    schemas: Schemas
+    revival: Revival
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield what runs as long as the platform does."""
+        yield from self.bundled.jobs()
+        yield from self.attached.jobs()
+        yield "schemas", partial(supervise, "schemas", self.schemas.run)
+
+
+@asynccontextmanager
+async def _state(config: PlatformConfig) -> AsyncIterator[Database]:
+    """Hold the state directory, which no other platform may use meanwhile."""
+    try:
+        lock = StateLock(config.state_dir).take()
+    except InUse as error:
+        raise BadSetting(f"STATE_DIR={config.state_dir}: {error}") from error
+    try:
+        async with Database(config.state_dir) as database:
+            yield database
+    except NewerSchema as error:
+        raise BadSetting(f"STATE_DIR={config.state_dir}: {error}") from error
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _parts(config: PlatformConfig, base_url: str, database: Database) -> AsyncIterator[_Parts]:
+    """Wire the parts; those opened first are closed last."""
     directory = Directory()
     provisions = Provisions(directory, _own_provisions(config))
     facts = PlatformFacts(base_url, directory, provisions)
     history = History(config.event_history_size)
-    forwarding = Forwarding(directory, lambda call, container_id: None)
-    deployment = Deployment(directory, provisions)
-    bundled = BundledLauncher(
-        installation=installation_id(config.state_dir),
-        owner="",
-        registry=deployment,
-        connectivity=facts.connectivity,
-        road=lambda container_id: LocalRoad(container_id, forwarding, history, facts),
-    )
-    for declared in config.bundled:
-        bundled.declare(declared.name, declared.factory, declared.parameters)
-    deployment.use(bundled)
-    platform = Platform(
-        facts=facts,
-        settings=config.public_view(),
-        directory=directory,
-        forwarding=forwarding,
-        deployment=deployment,
-        history=history,
-        requires_auth=config.require_auth,
-    )
-    return platform, bundled
+    logins = Logins(directory)
+    forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
+    session = Session(database)
+    await session.load()
+    async with (
+        HttpClient(history.forward) as http,
+        Schemas(partial(fetch_document, http)) as schemas,
+        Errands() as errands,
+    ):
+        deployment = Deployment(directory, provisions, session, logins, errands, config.container_timeout_s)
+        bundled = BundledLauncher(
+            installation=await installation_id(database),
+            owner="",
+            registry=deployment,
+            connectivity=facts.connectivity,
+            road=lambda container_id: LocalRoad(container_id, forwarding, history, facts),
+        )
+        for declared in config.bundled:
+            bundled.declare(declared.name, declared.factory, declared.parameters)
+        attached = AttachedLauncher(deployment, http, schemas.of)
+        processes = ProcessLauncher(
+            images=ImageDirectory(config.image_directory),
+            state_dir=config.state_dir,
+            registry=deployment,
+            http=http,
+            connectivity=facts.connectivity,
+            platform_url=lambda: base_url,
+            definitions=lambda image: schemas.of(image.image_name, image),
+            on_record=deployment.keep,
+        )
+        deployment.use(bundled)
+        deployment.use_for("NATIVE", processes)
+        deployment.use_for("ATTACHED", attached)
+        platform = Platform(
+            facts=facts,
+            settings=config.public_view(),
+            directory=directory,
+            forwarding=forwarding,
+            deployment=deployment,
+            logins=logins,
+            history=history,
+            requires_auth=config.require_auth,
+        )
+        revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
+        async with processes:
+            yield _Parts(platform=platform, bundled=bundled, attached=attached, schemas=schemas, revival=revival)
+            await processes.close(
+                leave_running=config.session_policy is SessionPolicy.RECONNECT,
+                are_folders_kept=config.session_policy is not SessionPolicy.SHUTDOWN,
+            )
 
 
 def _gate(config: PlatformConfig, base_url: str) -> OpenGate:
     names = (socket.gethostname(), socket.gethostname().partition(".")[0])
-    return OpenGate(
-        config.platform_admin_user, OriginGuard(base_url, names, config.allowed_origins, config.allowed_hosts)
-    )
+    guard = OriginGuard(base_url, names, config.allowed_origins, config.allowed_hosts)
+    return OpenGate(config.platform_admin_user, guard)
 
 
 def _own_provisions(config: PlatformConfig) -> tuple[str, ...]:

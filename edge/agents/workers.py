@@ -55,9 +55,12 @@ class _Worker:
         # A daemon: a method that hangs must not keep the interpreter from ending.
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def give(self, job: _Job | None) -> None:
+    def give(self, job: _Job) -> None:
         self.job = job
         self._jobs.put(job)
+
+    def stop(self) -> None:
+        self._jobs.put(None)
 
     def _run(self) -> None:
         while True:
@@ -163,7 +166,7 @@ class Workers:
 
     async def _wait_for_worker(self) -> _Worker:
         if self._limit == 0:
-            raise ActionFailed(f"container {self._name!r} has stopped")
+            raise self._stopped()
         if len(self._waiting) >= self._waiting_limit:
             raise ActionFailed(f"{self._all_busy()}, and {self._waiting_limit} calls wait already")
         turn: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
@@ -190,16 +193,17 @@ class Workers:
             if not turn.done():
                 turn.set_result(worker)
                 return
-        if self._limit == 0:
-            worker.give(None)
-        else:
+        if self._limit:
             self._idle.append(worker)
 
     def _worker_is_idle(self, worker: _Worker) -> None:
         if worker in self._idle:
             self._idle.remove(worker)
             self._workers.remove(worker)
-            worker.give(None)
+            worker.stop()
+
+    def _stopped(self) -> ActionFailed:
+        return ActionFailed(f"container {self._name!r} has stopped")
 
     def _all_busy(self) -> str:
         count = len(self._workers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edge.http.replies import NOTHING, Reply, boolean_reply, json_reply, text_reply
 from edge.http.request import Request
-from edge.model.requests import PostAgentContainer
+from edge.model.requests import Login, PostAgentContainer
+from edge.runtime.call import Call
 from edge.runtime.platform import Platform
 
 
@@ -14,6 +15,7 @@ class ContainerHandlers:
     def __init__(self, platform: Platform) -> None:
         self._directory = platform.directory
         self._deployment = platform.deployment
+        self._logins = platform.logins
 
     async def list_containers(self, request: Request) -> Reply:
         """`GET /containers`, from memory."""
@@ -26,14 +28,14 @@ class ContainerHandlers:
 
     async def add(self, request: Request) -> Reply:
         """`POST /containers`."""
-        request.query.integer("timeout", -1)
-        container_id = await self._deployment.add(await request.json(PostAgentContainer))
+        timeout_s = request.query.integer("timeout", -1)
+        container_id = await self._deployment.add(await request.json(PostAgentContainer), timeout_s)
         return text_reply(container_id, request.accept)
 
     async def update(self, request: Request) -> Reply:
         """`PUT /containers`."""
-        request.query.integer("timeout", -1)
-        container_id = await self._deployment.update(await request.json(PostAgentContainer))
+        timeout_s = request.query.integer("timeout", -1)
+        container_id = await self._deployment.update(await request.json(PostAgentContainer), timeout_s)
         return text_reply(container_id, request.accept)
 
     async def remove(self, request: Request) -> Reply:
@@ -43,3 +45,16 @@ class ContainerHandlers:
     async def notify(self, request: Request) -> Reply:
         """`POST /containers/notify`."""
         return boolean_reply(await self._deployment.notify(await request.text()))
+
+    async def login(self, request: Request) -> Reply:
+        """`POST /containers/login/{id}`: the token as the container wrote it."""
+        login = await request.json(Login)
+        return text_reply(await self._logins.login(_call(request), request.parameters["id"], login), request.accept)
+
+    async def logout(self, request: Request) -> Reply:
+        """`POST /containers/logout/{id}`."""
+        return boolean_reply(await self._logins.logout(_call(request), request.parameters["id"]))
+
+
+def _call(request: Request) -> Call:
+    return Call(caller=request.caller, sender_id=request.sender_id, event_id=request.call_id)

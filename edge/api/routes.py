@@ -42,6 +42,8 @@ def route_table(platform: Platform) -> RouteTable:
             _changing("PUT", "/containers", containers.update, CONTRIBUTOR, Kind.TEXT),
             _changing("DELETE", "/containers/{id}", containers.remove, CONTRIBUTOR, Kind.JSON),
             _post("/containers/notify", containers.notify, CONTRIBUTOR, Kind.JSON),
+            _post("/containers/login/{id}", containers.login, USER, Kind.TEXT),
+            _post("/containers/logout/{id}", containers.logout, USER, Kind.JSON),
             _get("/v3/api-docs/actions", documents.actions, GUEST, Kind.TEXT),
             _get("/v3/api-docs", documents.api_json, OPEN, Kind.DOCUMENT),
             _get("/v3/api-docs.yaml", documents.api_yaml, OPEN, Kind.DOCUMENT),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from edge.errors import CalleeError, NotReady, ParameterMismatch
@@ -21,6 +22,7 @@ from edge.launcher.supervision import supervise
 from edge.model.codec import as_model
 from edge.model.definitions import Definitions, NoDefinitions
 from edge.model.descriptions import AgentContainer, AgentContainerImage, timestamp
+from edge.model.json_value import JsonValue
 from edge.model.requests import AttachedConfig, PostAgentContainer
 from edge.transport.base import Transport
 
@@ -89,6 +91,20 @@ class AttachedLauncher:
         """
         return self._ids.get((owner, key))
 
+    def check(self, wish: PostAgentContainer) -> None:
+        """Look at the configuration of a wish; Undecodable or ParameterMismatch if it cannot be used."""
+        config = as_model(wish.client_config, AttachedConfig)
+        self._roads.transport(config.url, token=config.token or "")
+
+    def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
+        """Return the ID that the owner's container of this key, or without one of this URL, has."""
+        config = as_model(wish.client_config, AttachedConfig)
+        return self.existing(owner, config.key or self._roads.transport(config.url).name)
+
+    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
+        """Attached containers are not updated."""
+        return False
+
     async def start(self, order: Order) -> Launched:
         """Attach a container in the place of the one that has the same owner and key, whose ID it keeps.
 
@@ -140,6 +156,14 @@ class AttachedLauncher:
             self._watch.hold_unasked(attachment)
         return self._launched(attachment)
 
+    def attach_again(self, order: Order, record: JsonValue) -> Launched:
+        """Do as `restore` with a record as it was read back from JSON; ParameterMismatch if it is none."""
+        try:
+            kept = msgspec.convert(record, AttachedRecord)
+        except msgspec.ValidationError as error:
+            raise ParameterMismatch(f"what was kept of it cannot be read: {error}") from error
+        return self.restore(order, kept)
+
     def records(self) -> dict[str, AttachedRecord]:
         """Return what is to be stored, by ID."""
         return {container_id: _record(attachment) for container_id, attachment in self._watch.held.items()}
@@ -153,6 +177,10 @@ class AttachedLauncher:
         """Return why and since when a container is away; None if it answers or is not attached."""
         attachment = self._watch.held.get(container_id)
         return None if attachment is None else attachment.away
+
+    def kept(self, container_id: str) -> AttachedRecord | None:
+        """Return what is to be stored of a container; None if it is not attached."""
+        return self.record(container_id)
 
     async def describe(self, container_id: str) -> Launched | None:
         """Ask a container anew what it is; None if it does not answer, which leaves it attached, as away.

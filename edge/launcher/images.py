@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -129,10 +129,10 @@ class ImageDirectory:
             log.warning("image %s: there is no version %s, version %s is used", name, tag, versions[0].version)
         return (tagged or versions)[0]
 
-    def _not_found(self, image_name: str, names: Any) -> str:
+    def _not_found(self, image_name: str, names: Sequence[str]) -> str:
         import difflib  # needed for mistakes only
 
-        near = difflib.get_close_matches(plain_image_name(image_name), names, cutoff=0.4) or names[:10]
+        near = difflib.get_close_matches(plain_image_name(image_name), names, cutoff=0.4) or [*names[:10]]
         broken = [folder.name for folder in self._complaints]
         parts = [f"there is no image {image_name} in {self.path}"]
         parts += [f"there is {', '.join(near)}"] if near else ["it holds no image"]

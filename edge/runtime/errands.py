@@ -28,15 +28,22 @@ class Errands:
             task.cancel()
         await self._group.__aexit__(kind, error, trace)
 
+    def start(self, name: str, job: Callable[[], Awaitable[object]]) -> None:
+        """Begin a job that nobody waits for."""
+        self._begin(name, job)
+
     async def run(self, name: str, job: Callable[[], Awaitable[T]]) -> T:
         """Return what the job returns, or raise what it raises; a caller that is cancelled does not end it."""
+        return await asyncio.shield(self._begin(name, job))
+
+    def _begin(self, name: str, job: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # Who asked may be gone when it fails; the job itself has logged what matters.
         outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         task = self._group.create_task(self._carry_out(job, outcome), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(outcome)
+        return outcome
 
     async def _carry_out(self, job: Callable[[], Awaitable[T]], outcome: asyncio.Future[T]) -> None:
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge.runtime.deployment import Deployment
     from edge.runtime.forwarding import Forwarding
     from edge.runtime.history import History
+    from edge.runtime.logins import Logins
 
 
 class PlatformFacts:
@@ -59,6 +60,7 @@ class Platform:
         directory: What is there.
         forwarding: Carries calls.
         deployment: Starts and stops containers.
+        logins: Who is logged in at which container.
         history: What happened lately.
         requires_auth: Whether callers must log in.
         launchers: What tells an operator how containers are doing, in the order of showing.
@@ -70,6 +72,7 @@ class Platform:
     directory: Directory
     forwarding: Forwarding
     deployment: Deployment
+    logins: Logins
     history: History
     requires_auth: bool
     launchers: Sequence[Inspectable] = ()

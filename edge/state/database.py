@@ -47,7 +47,8 @@ class NewerSchema(Exception):
 class Database:
     """The state of a platform in one SQLite file, as an async context manager.
 
-    Writes run one after the other in a thread of their own; `write` returns once they are on the disk.
+    Writes run one after the other in a thread of their own; `write` returns once they are on the disk. Where the file
+    cannot be opened or written to, nothing is remembered and every write is refused: the platform runs all the same.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -60,10 +61,11 @@ class Database:
 
         Raises:
             NewerSchema: it was written by a newer version.
-            OSError, sqlite3.OperationalError: it cannot be opened or written to.
         """
         try:
             await self._in_thread(self._open)
+        except (OSError, sqlite3.OperationalError) as error:
+            log.error("%s cannot be used (%s): NOTHING IS KEPT over a restart", self._path, error)
         except BaseException:
             self._thread.shutdown(wait=True)
             raise
@@ -78,7 +80,9 @@ class Database:
             self._thread.shutdown(wait=True)
 
     async def read(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
+        """Return all rows of a query; none where nothing is kept."""
+        if self._connection is None:
+            return []
         return await self._in_thread(lambda: self._connected().execute(query, values).fetchall())
 
     async def write(self, *statements: tuple[str, Sequence[object]]) -> None:
@@ -89,6 +93,8 @@ class Database:
         Raises:
             NotStored: the disk is full or broken; nothing of it was kept.
         """
+        if self._connection is None:
+            raise NotStored(f"the platform cannot keep this: {self._path} cannot be used, see its log")
         try:
             await asyncio.shield(self._in_thread(lambda: self._commit(statements)))
         except sqlite3.Error as error:

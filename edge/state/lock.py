@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
+
+log = logging.getLogger(__name__)
 
 
 class InUse(Exception):
@@ -20,30 +22,37 @@ class StateLock:
         self._path = state_dir / "lock"
         self._descriptor = -1
 
-    def __enter__(self) -> Self:
-        """Take the directory; it is made if it is missing.
+    def take(self) -> Self:
+        """Take the directory, which is made if it is missing; where nothing can be written there is nothing to hold.
 
         Raises:
             InUse: another platform has it.
-            OSError: it cannot be made or written to.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            log.error("%s cannot be used: %s", self._path.parent, error)
+            return self
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)
-            raise InUse(
-                f"{self._path.parent} is in use by {holder}: stop that platform, or name another folder with STATE_DIR"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"the platform with process ID {os.getpid()}\n".encode())
+            raise InUse(f"in use by {holder}; stop that one, or choose another folder") from None
         self._descriptor = descriptor
+        self._say_who()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+    def release(self) -> None:
+        """Give the directory back; harmless if it is not held."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _say_who(self) -> None:
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"the platform with process ID {os.getpid()}\n".encode())
+        except OSError:
+            pass  # a full disk: held all the same, only not named

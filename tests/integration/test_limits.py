@@ -86,11 +86,11 @@ def test_bodies_in_flight_are_bounded_together(tmp_path: Path) -> None:
         for wire in wires:
             wire.send(head)
             wire.send(bytes(99_000))
-        body = b'{"payload": "' + b"x" * 50_000 + b'"}'
+        # More than a server reads at once, so that it is a body that has to be waited for.
+        body = b'{"payload": "' + b"x" * 350_000 + b'"}'
 
         def status() -> int:
             with Wire(platform.address) as wire:
-                # In two parts, so that it is a body that has to be waited for.
                 wire.send(request_bytes("POST", "/broadcast/a", {**JSON, "Content-Length": str(len(body))}))
                 wire.send(body)
                 return wire.read_response("POST").status

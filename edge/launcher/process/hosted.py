@@ -116,7 +116,7 @@ class Hosted:
         try:
             async with asyncio.timeout(_DESCRIBE_LIMIT_S):
                 await self._up.wait()
-                reported = read_info(await self._transport.info(), self.body.container_id)
+                reported = read_info(await self._transport.info(), self.body.container_id, self.body.unknown_keys)
         except (CalleeError, TimeoutError) as error:
             log.warning("%s does not describe itself: %s", self.name, error)
             return None
@@ -210,6 +210,7 @@ class Hosted:
                 # What it started goes with it; while it is being stopped, its grace counts.
                 await life.end(0 if self._has_ended() else _UNREADY_GRACE_S)
                 life.leave()
+                await self.body.house.on_end(self.body.container_id)
 
     async def _why_not_ready(self, error: OpacaError) -> OpacaError:
         if not isinstance(error, NotReady):

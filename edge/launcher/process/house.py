@@ -23,6 +23,8 @@ from edge.transport.http import HttpClient
 
 log = logging.getLogger(__name__)
 
+# Told that a container's process has ended: what is served for it must let go of its ports before the next one starts.
+OnEnd = Callable[[str], Awaitable[None]]
 # Told what must be stored to find a container's process again; awaited before the process starts.
 OnRecord = Callable[[str, dict[str, JsonValue]], Awaitable[None]]
 
@@ -38,6 +40,7 @@ class House:
         platform_url: Says where containers reach the platform.
         definitions: Returns the defined types of an image, as a container reported them.
         on_record: Stores what is needed to find a process again.
+        on_end: Told when a process has ended.
         containers: Folder of the containers' folders.
         search_path: Where programs are looked for, as in PATH.
         first_pause_s: Pause before the first restart, in seconds.
@@ -51,6 +54,7 @@ class House:
     platform_url: Callable[[], str]
     definitions: Callable[[AgentContainerImage], Definitions]
     on_record: OnRecord
+    on_end: OnEnd
     containers: Path
     search_path: str
     first_pause_s: float

@@ -16,13 +16,14 @@ from edge.launcher.base import ContainerStatus, Launched, Order, Registry
 from edge.launcher.images import ImageDirectory
 from edge.launcher.process import ending
 from edge.launcher.process.hosted import NAME, Hosted
-from edge.launcher.process.house import House, OnRecord, ProcessRecord
+from edge.launcher.process.house import House, OnEnd, OnRecord, ProcessRecord
+from edge.launcher.process.kin import members
 from edge.launcher.process.life import Body, Life
 from edge.launcher.process.limits import Cgroups
 from edge.launcher.process.orphans import Orphanage
 from edge.launcher.process.output import OutputLog
-from edge.launcher.process.plan import Plan, make_plan
-from edge.launcher.process.ports import HostPorts, PortRegistry
+from edge.launcher.process.plan import Plan, make_plan, native_config
+from edge.launcher.process.ports import HostPorts, PortRegistry, allowed_ports
 from edge.launcher.process.restarts import FIRST_PAUSE_S
 from edge.launcher.process.rounds import Rounds, statuses_of
 from edge.launcher.process.spawning import find_again
@@ -53,12 +54,15 @@ class ProcessLauncher:
         platform_url: Says where containers reach the platform.
         definitions: Returns the defined types of an image, as a container reported it.
         on_record: Stores what `adopt` needs; awaited before a process starts and when it has started.
+        on_end: Told when a container's process has ended, before the next one starts: what is served on its ports must
+            let go of them.
         search_path: Where programs are looked for, as in PATH; containers get it as theirs.
         first_pause_s: Pause before the first restart, in seconds.
         tcp_ports: Host ports for containers; None takes those below the kernel's own.
     """
 
     name = NAME
+    keeps_on_failure = False
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class ProcessLauncher:
         platform_url: Callable[[], str],
         definitions: Callable[[AgentContainerImage], Definitions],
         on_record: OnRecord,
+        on_end: OnEnd | None = None,
         search_path: str = STANDARD_PATH,
         first_pause_s: float = FIRST_PAUSE_S,
         tcp_ports: range | None = None,
@@ -83,11 +88,13 @@ class ProcessLauncher:
             platform_url=platform_url,
             definitions=definitions,
             on_record=on_record,
+            on_end=on_end or _ignore,
             containers=state_dir / "containers",
             search_path=search_path,
             first_pause_s=first_pause_s,
-            tcp_ports=PortRegistry(tcp_ports),
+            tcp_ports=PortRegistry(tcp_ports or range(0)),
         )
+        self._has_tcp_ports = tcp_ports is not None
         self._hosted: dict[str, Hosted] = {}
         self._orphanage = Orphanage()
         self._rounds = Rounds(self._hosted, self._orphanage)
@@ -95,6 +102,8 @@ class ProcessLauncher:
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
+        if not self._has_tcp_ports:
+            self._house.tcp_ports = PortRegistry(await asyncio.to_thread(allowed_ports))
         self._house.cgroups = await asyncio.to_thread(Cgroups.delegated)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
@@ -132,6 +141,21 @@ class ProcessLauncher:
             await hosted.gone.wait()
         await asyncio.to_thread(self._orphanage.reap, (), not leave_running)
         self._orphanage.close()
+
+    def check(self, wish: PostAgentContainer) -> None:
+        """Look at the `clientConfig` of a wish; Undecodable or ParameterMismatch if it cannot be used."""
+        native_config(wish.client_config)
+
+    def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
+        """Every wish is about a new container."""
+        return None
+
+    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
+        """Tell whether the image says that two of it cannot run at once. Raises as `plan`."""
+        return (await self.plan(wish)).image.exclusive
+
+    def kept(self, container_id: str) -> None:
+        """Nothing: `on_record` stores what is needed, before a process starts."""
 
     async def plan(self, wish: PostAgentContainer) -> Plan:
         """Return what a wish comes to, without starting anything.
@@ -229,6 +253,11 @@ class ProcessLauncher:
         hosted = self._hosted.get(container_id)
         return None if hosted is None else hosted.life.ports
 
+    def processes(self, container_id: str) -> Collection[int]:
+        """Return the IDs of a container's processes, none if it is none of this launcher's. Blocks."""
+        hosted = self._hosted.get(container_id)
+        return () if hosted is None else members(hosted.life.marks)
+
     async def status(self, container_id: str) -> ContainerStatus | None:
         """Return how a container is doing; None if it is none of this launcher's."""
         hosted = self._hosted.get(container_id)
@@ -279,6 +308,10 @@ class ProcessLauncher:
             await hosted.run()
         finally:
             del self._hosted[hosted.body.container_id]
+
+
+async def _ignore(container_id: str) -> None:
+    """Nobody serves anything for containers."""
 
 
 async def _as_bytes(body: Body, lines: int) -> AsyncGenerator[bytes, None]:

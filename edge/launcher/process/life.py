@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.errors import NotReady, OpacaError
 from edge.launcher.base import Order
@@ -41,6 +41,7 @@ class Body:
     plan: Plan
     house: House
     output: OutputLog
+    unknown_keys: set[str] = field(default_factory=set)
 
     @property
     def container_id(self) -> str:
@@ -146,7 +147,10 @@ class Life:
             Died: it has ended. NotReady: it did not answer, or not as it should.
         """
         assert self.watched is not None
-        return await until_ready(self.transport().info, self.watched.ended, self.body.container_id, limit_s)
+        body = self.body
+        return await until_ready(
+            self.transport().info, self.watched.ended, body.container_id, limit_s, body.unknown_keys
+        )
 
     async def until_ended(self) -> Exit:
         """Wait for the end of the process; one that turns deaf is killed."""

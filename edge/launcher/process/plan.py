@@ -77,7 +77,7 @@ def make_plan(wish: PostAgentContainer, image: Image) -> Plan:
         ParameterMismatch: a required argument is missing, or a value cannot be used.
         Undecodable: a `clientConfig` that is none.
     """
-    config = _native_config(wish.client_config)
+    config = native_config(wish.client_config)
     declared = _declared(wish.image, image.description)
     dropped = sorted(set(wish.arguments) - declared.keys())
     if dropped:
@@ -97,7 +97,7 @@ def make_plan(wish: PostAgentContainer, image: Image) -> Plan:
     )
 
 
-def _native_config(given: dict[str, JsonValue] | None) -> NativeConfig:
+def native_config(given: dict[str, JsonValue] | None) -> NativeConfig:
     if given is None:
         return NativeConfig()
     try:
@@ -145,12 +145,12 @@ def is_allowed(name: str) -> bool:
     )
 
 
-def _values(declared: Mapping[str, ImageParameter], arguments: Mapping[str, str]) -> dict[str, str]:
+def _values(declared: Mapping[str, ImageParameter], arguments: Mapping[str, str | None]) -> dict[str, str]:
     values: dict[str, str] = {}
     missing: list[str] = []
     for name, parameter in declared.items():
-        if name in arguments:
-            values[name] = arguments[name]
+        if (given := arguments.get(name)) is not None:
+            values[name] = given
         elif parameter.required:
             missing.append(name)
         elif parameter.default_value is not None:

@@ -39,11 +39,11 @@ class HostPorts:
 class PortRegistry:
     """Gives out host ports; one stays taken until it is released."""
 
-    def __init__(self, tcp_ports: range | None = None) -> None:
-        self._ports = tcp_ports or allowed_ports()
+    def __init__(self, tcp_ports: range) -> None:
+        self._ports = tcp_ports
         self._taken: set[int] = set()
         # Platforms that start at the same time should not probe the same ports.
-        self._next = os.getpid() * 37 % len(self._ports)
+        self._next = os.getpid() * 37 % max(1, len(tcp_ports))
 
     def reserve(self, extra_ports: Mapping[int, PortDescription]) -> HostPorts:
         """Take a host port for an API and for each further port.
@@ -100,7 +100,7 @@ def is_free(port: int, is_udp: bool = False) -> bool:
 
 
 def allowed_ports(ephemeral: Path = _EPHEMERAL) -> range:
-    """Return ports that the kernel gives to no outgoing connection."""
+    """Return ports that the kernel gives to no outgoing connection. Blocks."""
     try:
         low, high = (int(word) for word in ephemeral.read_text().split())
     except (OSError, ValueError):

@@ -29,7 +29,9 @@ class Died(Exception):
         self.ended = ended
 
 
-async def until_ready(ask: Ask, ended: asyncio.Future[Exit], container_id: str, limit_s: float) -> AgentContainer:
+async def until_ready(
+    ask: Ask, ended: asyncio.Future[Exit], container_id: str, limit_s: float, unknown_keys: set[str]
+) -> AgentContainer:
     """Ask for `/info` until it answers with this container's ID.
 
     Args:
@@ -37,11 +39,12 @@ async def until_ready(ask: Ask, ended: asyncio.Future[Exit], container_id: str, 
         ended: Done when the process has ended.
         container_id: Whose answer counts: another program may listen on that port.
         limit_s: Longest wait in seconds.
+        unknown_keys: As for `read_info`.
     Raises:
         Died: the process has ended.
         NotReady: it did not answer in time, or not as containers do; the message says what it did instead.
     """
-    waiting = _Waiting(ask, container_id)
+    waiting = _Waiting(ask, container_id, unknown_keys)
     async with asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(waiting.until_answered(), name=f"readiness of container {container_id}")
         await asyncio.wait((asking, ended), timeout=max(0.0, limit_s), return_when=asyncio.FIRST_COMPLETED)
@@ -59,10 +62,11 @@ async def until_ready(ask: Ask, ended: asyncio.Future[Exit], container_id: str, 
 class _Waiting:
     """Asks again and again; remembers what the last answer was worth."""
 
-    def __init__(self, ask: Ask, container_id: str) -> None:
+    def __init__(self, ask: Ask, container_id: str, unknown_keys: set[str]) -> None:
         self.obstacle = "GET /info had no answer"
         self._ask = ask
         self._container_id = container_id
+        self._unknown_keys = unknown_keys
 
     async def until_answered(self) -> AgentContainer | NotReady:
         pause_s = _FIRST_PAUSE_S
@@ -70,7 +74,7 @@ class _Waiting:
             body = await self._body()
             if body is not None:
                 try:
-                    reported = read_info(body, self._container_id)
+                    reported = read_info(body, self._container_id, self._unknown_keys)
                 except NotReady as error:
                     return error
                 if reported is not None and reported.container_id == self._container_id:
@@ -94,9 +98,13 @@ class _Waiting:
         return None
 
 
-def read_info(body: bytes, container_id: str) -> AgentContainer | None:
+def read_info(body: bytes, container_id: str, unknown_keys: set[str]) -> AgentContainer | None:
     """Return what a container says of itself; None if it is not JSON, so that it may be asked again.
 
+    Args:
+        body: What it answered.
+        container_id: Whose answer it is, for the log.
+        unknown_keys: Keys that no container should write and that were named in the log; new ones are added.
     Raises:
         NotReady: JSON, or nothing, that will never be a container's answer.
     """
@@ -110,6 +118,7 @@ def read_info(body: bytes, container_id: str) -> AgentContainer | None:
         reported = decode(body, AgentContainer, ignored)
     except OpacaError as error:
         raise NotReady(f"answered GET /info with what is no container description: {error.message}") from error
-    if ignored:
-        log.warning("container %s: its /info has unknown keys, left out: %s", container_id, ", ".join(sorted(ignored)))
+    if new := sorted(ignored - unknown_keys):
+        unknown_keys.update(new)
+        log.warning("container %s: its /info has unknown keys, left out: %s", container_id, ", ".join(new))
     return reported

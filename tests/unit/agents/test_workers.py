@@ -173,6 +173,38 @@ async def test_closing_ends_the_threads_that_are_free_and_the_others_when_they_a
     await until(lambda: threads() == 0)
 
 
+async def test_closing_sends_away_who_waits() -> None:
+    async with workers(limit=1) as (pool, released):
+        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        await until(pool.busy_with)
+        waiting = asyncio.create_task(pool.run("a.b", lambda: None))
+        await asyncio.sleep(0)
+        pool.close()
+        with pytest.raises(ActionFailed, match="has stopped"):
+            await waiting
+        released.set()
+        await first
+
+
+def test_a_thread_ends_even_if_the_loop_ended_first() -> None:
+    released = threading.Event()
+
+    async def main() -> None:
+        pool = Workers("gone")
+        call = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        while not pool.busy_with():
+            await asyncio.sleep(0)
+        call.cancel()
+        pool.close()
+
+    asyncio.run(main())
+    released.set()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "gone-1"] or [None]
+    if thread is not None:
+        thread.join(2)
+        assert not thread.is_alive()
+
+
 async def test_a_machine_without_a_thread_to_spare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -58,6 +58,14 @@ HISTORY = [
 ]
 
 
+def decoded(body: bytes) -> Any:
+    """A body as JSON, or as the text that it is where a route takes bare text."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode()
+
+
 @dataclass
 class StandIn:
     """The platform's side: what it was asked, what it answers to invoke."""
@@ -70,6 +78,8 @@ class StandIn:
     error_at: str = "/"
     subscribed: list[str] = field(default_factory=list)
     pieces: list[bytes] = field(default_factory=lambda: [b"1\n", b"\xff2\n"])
+    # By method and path; what is no text is JSON, what is a list of bytes comes piece by piece, a coroutine is awaited.
+    answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> tuple[str, dict[str, str], Any]:
@@ -82,11 +92,20 @@ class StandIn:
         if path != "/subscribe":
             is_stream = path.startswith("/stream")
             self.asked.append((f"{request.method} {request.raw_path.partition('?')[0]}", dict(request.query),
-                               body if is_stream else json.loads(body) if body else None))  # fmt: skip
+                               body if is_stream else decoded(body) if body else None))  # fmt: skip
         if self.error is not None and path.startswith(self.error_at):
             status, content = self.error
             text = content if isinstance(content, str) else json.dumps(content)
             return web.Response(status=status, text=text, content_type="application/json")
+        answer = self.answers.get(f"{request.method} {path}")
+        if callable(answer):
+            answer = await answer()
+        if isinstance(answer, tuple):
+            return web.json_response(answer[1], status=answer[0])
+        if isinstance(answer, list) and answer and isinstance(answer[0], bytes):
+            return await self._stream(request, answer)
+        if answer is not None:
+            return web.Response(text=answer) if isinstance(answer, str) else web.json_response(answer)
         documents = {
             "/info": INFO,
             "/agents": AGENTS,
@@ -103,10 +122,10 @@ class StandIn:
             return await self._subscribe(request)
         return web.Response()
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, pieces: list[bytes] | None = None) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for piece in self.pieces:
+        for piece in self.pieces if pieces is None else pieces:
             await response.write(piece)
         return response
 
