@@ -19,6 +19,9 @@ T = TypeVar("T")
 # The slowest body that is waited for: this long, and longer by what has come at 1 KiB/s.
 _BODY_TIME_S = 30.0
 _SLOWEST_BYTES_PER_S = 1024.0
+# A body that came along with its headers counts as held from here up: what all connections together hold of smaller
+# ones does not matter.
+_UNCOUNTED_BYTES = 16 * 1024
 
 NOBODY = Caller(name="", role=Role.OPEN)
 
@@ -152,6 +155,8 @@ class Request:
         body = content.read_nowait(-1)
         if len(body) > self._max_body_bytes:
             raise self._too_large()
+        if len(body) > _UNCOUNTED_BYTES:
+            self._hold(len(body))
         return body
 
     async def _incomplete_body(self) -> bytes:
@@ -204,9 +209,12 @@ class Request:
                 return bytes(body)
             if len(body) + len(piece) > self._max_body_bytes:
                 raise self._too_large()
-            self._budget.take(len(piece))
-            self._held_bytes += len(piece)
+            self._hold(len(piece))
             body += piece
+
+    def _hold(self, count: int) -> None:
+        self._budget.take(count)
+        self._held_bytes += count
 
     async def _continue(self) -> None:
         """Tell a client that waits for permission to send its body (RFC 9110, section 10.1.1)."""
