@@ -172,7 +172,7 @@ def _fitted(text: str, width: int) -> str:
         return text + " " * (width - display_width(text))
     while text and display_width(text) > width - 1:
         text = text[:-1]
-    return (text + "…" + " " * (width - 1 - display_width(text))) if width else ""
+    return (text + "~" + " " * (width - 1 - display_width(text))) if width else ""
 
 
 def _is_near_limit(usage: Usage) -> bool:

@@ -213,7 +213,7 @@ async def test_add_and_update_take_a_whole_wish(
         ((), "name an image; opaca-edge images lists those of the platform"),
         (("pump", "PIN"), "'PIN': expected key=value"),
         (("pump", "PIN=1", "PIN=2"), "PIN: given twice"),
-        (("pump", "PNI=1"), "PNI: image pump has no such parameter (did you mean 'PIN'?)\nit takes 2 parameters: PIN, RO"),
+        (("pump", "PNI=1"), "PNI: image pump has no such parameter (did you mean 'PIN'?)\nit takes 2 parameters: PIN"),
         (("pump", "--key", "k"), "--key and --push are for --attach"),
         (("pump", "--file", "x"), "--file holds the whole wish"),
         (("--file", "/nowhere/x"), "/nowhere/x: No such file"),
@@ -329,7 +329,7 @@ async def test_images_are_listed_with_what_is_wrong(containers: StandIn, command
     header, pump, broken = ran.out.splitlines()
     assert header.split() == ["IMAGE", "VERSION", "FOLDER", "TAKES", "DESCRIPTION"]
     assert pump.split(maxsplit=3) == ["pump", "1.2", "pump-1.2", "PIN, [ROOM=hall]  Waters."]
-    assert broken.split("  ")[-1] == "CANNOT BE USED: there is no start.toml"
+    assert broken.endswith("CANNOT BE USED: there is no start.toml")
     assert json.loads((await command("images", "--json")).out) == IMAGES
     assert len((await command("images", "pump:9")).out.splitlines()) == 2
     assert (await command("images", "pupm")).err.startswith("error: there is no image 'pupm' (did you mean 'pump'?)")
@@ -370,7 +370,7 @@ def test_size_text(size: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (125, "2 min 5 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h"), (None, "")]
+    [(-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (125, "2 min 5 s"), (7_260, "2 h 1 min"), (9e4, "1 d 1 h"), (None, "")]
 )  # fmt: skip
 def test_duration_text(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text

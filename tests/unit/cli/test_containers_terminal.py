@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.cli.conftest import StandIn
 from tests.unit.cli.test_containers import BOARD, PUMP, PUMP_ID
 
@@ -26,32 +28,32 @@ class Terminal:
 
     def __init__(self, master: int, process: asyncio.subprocess.Process) -> None:
         self._master = master
-        self._process = process
+        self.process = process
         self.drawn = ""
+        self._more = asyncio.Event()
+        asyncio.get_running_loop().add_reader(master, self._read)
 
-    async def until(self, text: str) -> str:
-        """Wait until a text was drawn; return all that was."""
-        while text not in self.drawn:
-            piece = await asyncio.to_thread(self._read)
-            assert piece, f"{text!r} was never drawn: {self.drawn!r}"
-            self.drawn += piece
-        return self.drawn
+    async def until(self, text: str) -> None:
+        """Wait until a text was drawn."""
+        try:
+            async with asyncio.timeout(10):
+                while text not in self.drawn:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            pytest.fail(f"{text!r} was never drawn: {self.drawn!r}")
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
     async def end(self) -> int:
-        """Return the exit code, after everything that it drew was read."""
-        code = await self._process.wait()
-        while piece := await asyncio.to_thread(self._read):
-            self.drawn += piece
-        return code
+        """Return the exit code."""
+        async with asyncio.timeout(10):
+            return await self.process.wait()
 
-    def _read(self) -> str:
-        try:
-            return os.read(self._master, 65536).decode("utf-8", "replace")
-        except OSError:  # Linux: nobody has the other side open any more
-            return ""
+    def _read(self) -> None:
+        self.drawn += os.read(self._master, 65536).decode("utf-8", "replace")
+        self._more.set()
 
 
 @asynccontextmanager
@@ -77,6 +79,7 @@ async def terminal(platform: StandIn, *words: str, **environ: str) -> AsyncItera
         if process.returncode is None:
             process.kill()
             await process.wait()
+        asyncio.get_running_loop().remove_reader(master)
         os.close(slave)
         os.close(master)
 
@@ -109,9 +112,8 @@ async def test_top_draws_bars_on_the_other_screen_until_q(platform: StandIn) -> 
     async with terminal(platform, "containers", "top", "--interval", "0.2") as seen:
         await seen.until("█████····· 32 MiB of 64 MiB")
         seen.press("q")
-        assert await seen.until("\x1b[?1049l")
-        process_code = await asyncio.wait_for(seen._process.wait(), 10)
-    assert process_code == 0
+        await seen.until("\x1b[?25h")
+        assert await seen.end() == 0
     assert seen.drawn.startswith("\x1b[?25l\x1b[?1049h")
     assert seen.drawn.rstrip().endswith("\x1b[?25h")
     assert "2 containers, 1 well" in plain(seen.drawn)
@@ -124,7 +126,7 @@ async def test_top_uses_plain_letters_where_there_are_no_blocks(platform: StandI
     async with terminal(platform, "containers", "top", PYTHONIOENCODING="latin-1", PYTHONUTF8="0") as seen:
         await seen.until("#####..... 32 MiB of 64 MiB")
         seen.press("q")
-        await seen.until("\x1b[?25h")
+        assert await seen.end() == 0
 
 
 async def test_ctrl_c_ends_top_and_gives_the_terminal_back(platform: StandIn) -> None:
@@ -133,17 +135,17 @@ async def test_ctrl_c_ends_top_and_gives_the_terminal_back(platform: StandIn) ->
         await seen.until("pump")
         seen.press("\x03")
         await seen.until("\x1b[?1049l\x1b[?25h")
-        assert await asyncio.wait_for(seen._process.wait(), 10) == 130
+        assert await seen.end() == 130
 
 
 async def test_watch_redraws_in_place_and_stays_to_be_read(platform: StandIn) -> None:
     restarting = {**PUMP, "state": "restarting", "reason": "killed by signal 9"}
     platform.answers["GET /edge/containers"] = Story([PUMP, BOARD], [restarting, BOARD])
     async with terminal(platform, "containers", "--watch", "--interval", "0.2") as seen:
-        await seen.until("killed by signal 9")
+        await seen.until("signal 9")
         seen.press("q")
         await seen.until("\x1b[?25h")
-        assert await asyncio.wait_for(seen._process.wait(), 10) == 0
+        assert await seen.end() == 0
     frames = seen.drawn.split("\x1b[?2026h")[1:]
     assert len(frames) >= 2
     assert not frames[0].startswith("\x1b[?7l\x1b[")
@@ -169,7 +171,7 @@ async def test_add_shows_what_it_waits_for_and_prints_the_id_alone(platform: Sta
         assert "starting pump  " in seen.drawn
         shown.set()
         await seen.until(PUMP_ID)
-        assert await asyncio.wait_for(seen._process.wait(), 10) == 0
+        assert await seen.end() == 0
     assert plain(seen.drawn).rsplit("\r", 2)[1] == PUMP_ID
 
 
@@ -180,9 +182,9 @@ async def test_add_that_is_left_says_that_it_goes_on(platform: StandIn) -> None:
     platform.answers |= {"GET /edge/containers": [], "POST /containers": post}
     async with terminal(platform, "containers", "add", "pump") as seen:
         await seen.until("starting pump  ")
-        os.killpg(seen._process.pid, signal.SIGINT)
+        os.killpg(seen.process.pid, signal.SIGINT)
         await seen.until("the platform goes on starting pump; opaca-edge containers shows how that ends")
-        assert await asyncio.wait_for(seen._process.wait(), 10) == 130
+        assert await seen.end() == 130
 
 
 async def test_logs_cannot_control_the_terminal(platform: StandIn) -> None:
@@ -193,6 +195,6 @@ async def test_logs_cannot_control_the_terminal(platform: StandIn) -> None:
     }
     async with terminal(platform, "containers", "logs", "pump") as seen:
         await seen.until("next")
-        assert await asyncio.wait_for(seen._process.wait(), 10) == 0
+        assert await seen.end() == 0
     assert "\\x1b[2Jevil" in seen.drawn
     assert "\x1b" not in seen.drawn
