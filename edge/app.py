@@ -157,9 +157,10 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
         )
         for declared in config.bundled:
             bundled.declare(declared.name, declared.factory, declared.parameters)
+        images = ImageDirectory(config.image_directory)
         attached = AttachedLauncher(deployment, http, schemas.of)
         processes = ProcessLauncher(
-            images=ImageDirectory(config.image_directory),
+            images=images,
             state_dir=config.state_dir,
             registry=deployment,
             http=http,
@@ -180,6 +181,8 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             logins=logins,
             history=history,
             requires_auth=config.require_auth,
+            launchers=(bundled, processes, attached),
+            images=images,
         )
         revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
         async with processes:

@@ -6,6 +6,7 @@ from edge.api.agents import AgentHandlers
 from edge.api.containers import ContainerHandlers
 from edge.api.documents import DocumentHandlers
 from edge.api.info import InfoHandlers
+from edge.api.operation import OperationHandlers
 from edge.api.subscribe import SubscribeHandler
 from edge.http.caller import Role
 from edge.http.replies import Kind
@@ -20,6 +21,7 @@ def route_table(platform: Platform) -> RouteTable:
     """Return the routes of a platform (contract, section 2.1)."""
     info, agents = InfoHandlers(platform), AgentHandlers(platform)
     containers, documents = ContainerHandlers(platform), DocumentHandlers(platform)
+    operation = OperationHandlers(platform)
     table = RouteTable(
         (
             _get("/info", info.info, GUEST),
@@ -44,6 +46,10 @@ def route_table(platform: Platform) -> RouteTable:
             _post("/containers/notify", containers.notify, CONTRIBUTOR, Kind.JSON),
             _post("/containers/login/{id}", containers.login, USER, Kind.TEXT),
             _post("/containers/logout/{id}", containers.logout, USER, Kind.JSON),
+            # Outside OPACA: for the command and for operators.
+            _get("/edge/containers", operation.containers, USER),
+            _get("/edge/containers/{id}/log", operation.log, USER, Kind.DOCUMENT),
+            _get("/edge/images", operation.images, USER),
             _get("/v3/api-docs/actions", documents.actions, GUEST, Kind.TEXT),
             _get("/v3/api-docs", documents.api_json, OPEN, Kind.DOCUMENT),
             _get("/v3/api-docs.yaml", documents.api_yaml, OPEN, Kind.DOCUMENT),
