@@ -37,7 +37,7 @@ class _Job:
 class _Worker:
     """One thread; `job` is what it does at present."""
 
-    __slots__ = ("_jobs", "_loop", "_on_free", "_on_idle", "is_last_job", "job", "thread")
+    __slots__ = ("_jobs", "_loop", "_on_free", "_on_idle", "job", "thread")
 
     def __init__(
         self,
@@ -47,7 +47,6 @@ class _Worker:
         on_idle: Callable[[_Worker], None],
     ) -> None:
         self.job: _Job | None = None
-        self.is_last_job = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = loop
         self._on_free = on_free
@@ -78,8 +77,7 @@ class _Worker:
                 value = job.context.run(job.call)
             except BaseException as raised:  # noqa: BLE001 - the call of an agent's method; the loop logs what it raised
                 error = raised
-            # The loop may be closed before it hears of this: then nobody would tell the thread to end.
-            if not self._tell(self._finish, job, value, error) or self.is_last_job:
+            if not self._tell(self._finish, job, value, error):
                 return
             # Otherwise the last job's arguments and result live on until the next one comes.
             del job, value, error
@@ -140,13 +138,15 @@ class Workers:
 
     def close(self) -> None:
         """Let the threads end, each as soon as it is free; a method that hangs keeps its own."""
-        for worker in self._idle:
-            worker.give(None)
-        self._idle.clear()
-        self._workers = [worker for worker in self._workers if worker.job]
-        for worker in self._workers:
-            worker.is_last_job = True
         self._limit = 0
+        self._idle.clear()
+        for worker in self._workers:
+            # Also those that are busy: the loop may end before it hears that they are free.
+            worker.stop()
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(self._stopped())
+        self._waiting.clear()
 
     def _free_worker(self) -> _Worker | None:
         if self._idle:
@@ -184,7 +184,7 @@ class Workers:
     def _give_back(self, turn: asyncio.Future[_Worker]) -> None:
         if turn in self._waiting:
             self._waiting.remove(turn)
-        if turn.done() and not turn.cancelled():
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
             self._worker_is_free(turn.result())
 
     def _worker_is_free(self, worker: _Worker) -> None:
