@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
-from edge.errors import CalleeError, NotReady, ParameterMismatch
+from edge.errors import CalleeError, NotFound, NotReady, ParameterMismatch, Unsupported
+from edge.launcher.attached_status import status_of
 from edge.launcher.attached_transport import SleepingTransport, WatchedTransport
 from edge.launcher.attached_watch import Pace, Watch
 from edge.launcher.attachment import AttachedRecord, Attachment, Away, Info, described
-from edge.launcher.base import Launched, Order, Registry
+from edge.launcher.base import ContainerStatus, Launched, Order, Registry
 from edge.launcher.supervision import supervise
 from edge.model.codec import as_model
 from edge.model.definitions import Definitions, NoDefinitions
@@ -82,44 +83,36 @@ class AttachedLauncher:
         """Yield the name and coroutine function of what must run as long as the platform does."""
         yield _JOB, lambda: supervise(_JOB, self._watch.run)
 
-    def existing(self, owner: str, key: str) -> str | None:
-        """Return the ID that an owner's container has; asked before a new ID is made.
-
-        Args:
-            owner: Whose it is; empty without authentication.
-            key: Of its configuration, or its URL where that has none (`AttachedRecord.identity`).
-        """
-        return self._ids.get((owner, key))
-
     def check(self, wish: PostAgentContainer) -> None:
-        """Look at the configuration of a wish; Undecodable or ParameterMismatch if it cannot be used."""
-        config = as_model(wish.client_config, AttachedConfig)
-        self._roads.transport(config.url, token=config.token or "")
+        """Look at the configuration of a wish.
+
+        Raises:
+            Undecodable: another form.
+            ParameterMismatch: URL, token or key cannot be used.
+        """
+        self._understood(wish)
 
     def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
-        """Return the ID that the owner's container of this key, or without one of this URL, has."""
-        config = as_model(wish.client_config, AttachedConfig)
-        return self.existing(owner, config.key or self._roads.transport(config.url).name)
+        """Return the ID that the owner's container of this key has, without key: of this URL. Raises as `check`."""
+        config, road = self._understood(wish)
+        return self._ids.get((owner, config.key or road.name))
 
     async def is_exclusive(self, wish: PostAgentContainer) -> bool:
         """Attached containers are not updated."""
         return False
 
     async def start(self, order: Order) -> Launched:
-        """Attach a container in the place of the one that has the same owner and key, whose ID it keeps.
+        """Attach a container in the place of the one that has the same owner and key, whose ID the order has.
 
         A container without key is known by its URL. If it cannot be attached, the one that is there stays as it is.
 
         Raises:
             Undecodable: a configuration of another form.
             ParameterMismatch: URL, token or key cannot be used.
-            NotReady: it does not answer `GET /info` as a container does.
+            NotReady: it does not answer `GET /info` as a container does, or got another ID meanwhile.
         """
         number = next(self._numbers)
-        config = as_model(order.wish.client_config, AttachedConfig)
-        if config.key is not None and not 0 < len(config.key) <= _LONGEST_KEY:
-            raise ParameterMismatch(f"clientConfig.key: expected 1 to {_LONGEST_KEY} characters")
-        road = self._roads.transport(config.url, token=config.token or "")
+        config, road = self._understood(order.wish)
         info = None if config.push else await _first_info(road, order.timeout_s)
         record = AttachedRecord(
             url=road.name,
@@ -128,7 +121,9 @@ class AttachedLauncher:
             push=config.push,
             description=_sleeper(order.wish) if info is None else info.reported,
         )
-        held = self._watch.held.get(self._ids.get((order.owner, record.identity), order.container_id))
+        if self._ids.get((order.owner, record.identity), order.container_id) != order.container_id:
+            raise NotReady(f"{record.url} was attached by another request at the same time; try again")
+        held = self._watch.held.get(order.container_id)
         if held is not None and held.number > number:
             return self._launched(held)  # it attached once more while this answer was on its way
         attachment = self._attachment(order, record, road, number)
@@ -137,50 +132,39 @@ class AttachedLauncher:
         self._watch.hold(attachment, info)
         return self._launched(attachment)
 
-    def restore(self, order: Order, record: AttachedRecord) -> Launched:
+    def attach_again(self, order: Order, record: JsonValue) -> Launched:
         """Attach a container that was attached before the platform's start, without asking it.
 
         It counts as away until it answers the first look, which `jobs` has at once; calls are tried until then.
 
         Args:
             order: Its `container_id` and `owner` count.
-            record: As `records` returned it.
+            record: What `kept` returned, read back from JSON.
         Raises:
+            Undecodable: it is no such record.
             ParameterMismatch: URL or token cannot be used.
         """
-        road = self._roads.transport(record.url, token=record.token)
-        attachment = self._attachment(order, record, road, next(self._numbers))
+        kept = as_model(record, AttachedRecord)
+        road = self._roads.transport(kept.url, token=kept.token)
+        attachment = self._attachment(order, kept, road, next(self._numbers))
         if attachment.road is None:
             self._watch.hold(attachment, None)
         else:
             self._watch.hold_unasked(attachment)
         return self._launched(attachment)
 
-    def attach_again(self, order: Order, record: JsonValue) -> Launched:
-        """Do as `restore` with a record as it was read back from JSON; ParameterMismatch if it is none."""
-        try:
-            kept = msgspec.convert(record, AttachedRecord)
-        except msgspec.ValidationError as error:
-            raise ParameterMismatch(f"what was kept of it cannot be read: {error}") from error
-        return self.restore(order, kept)
-
-    def records(self) -> dict[str, AttachedRecord]:
-        """Return what is to be stored, by ID."""
-        return {container_id: _record(attachment) for container_id, attachment in self._watch.held.items()}
-
-    def record(self, container_id: str) -> AttachedRecord | None:
-        """Return what is to be stored of a container; None if it is not attached."""
+    def kept(self, container_id: str) -> AttachedRecord | None:
+        """Return what is to be stored of a container now; None if it is not attached."""
         attachment = self._watch.held.get(container_id)
-        return None if attachment is None else _record(attachment)
+        if attachment is None:
+            return None
+        away = attachment.away
+        return replace(attachment.record, away_since=None if away is None else away.since)
 
     def away(self, container_id: str) -> Away | None:
         """Return why and since when a container is away; None if it answers or is not attached."""
         attachment = self._watch.held.get(container_id)
         return None if attachment is None else attachment.away
-
-    def kept(self, container_id: str) -> AttachedRecord | None:
-        """Return what is to be stored of a container; None if it is not attached."""
-        return self.record(container_id)
 
     async def describe(self, container_id: str) -> Launched | None:
         """Ask a container anew what it is; None if it does not answer, which leaves it attached, as away.
@@ -201,19 +185,54 @@ class AttachedLauncher:
         attachment = self._watch.release(container_id)
         if attachment is None:
             return False
-        self._ids.pop((attachment.owner, attachment.record.identity), None)
+        self._free_key(attachment)
         return True
+
+    async def statuses(self) -> list[ContainerStatus]:
+        """Return how each container is doing."""
+        return [status_of(attachment) for attachment in self._watch.held.values()]
+
+    async def log(self, container_id: str, lines: int) -> list[str] | None:
+        """Return None for a container that is not attached.
+
+        Raises:
+            Unsupported: it is; its output is not ours.
+        """
+        if container_id in self._watch.held:
+            self._refuse_log(container_id)
+        return None
+
+    def follow(self, container_id: str, lines: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Always refused.
+
+        Raises:
+            NotFound: it is not attached.
+            Unsupported: it is; its output is not ours.
+        """
+        self._refuse_log(container_id)
 
     def look_at_clock(self) -> None:
         """Do what has become due, after the clock was put forward."""
         self._watch.look_at_clock()
 
+    def _refuse_log(self, container_id: str) -> NoReturn:
+        attachment = self._watch.held.get(container_id)
+        if attachment is None:
+            raise NotFound(f"container {container_id} is not attached")
+        raise Unsupported(f"container {container_id} is attached: what it writes is kept where it runs")
+
+    def _understood(self, wish: PostAgentContainer) -> tuple[AttachedConfig, Transport]:
+        config = as_model(wish.client_config, AttachedConfig)
+        if config.key is not None and not 0 < len(config.key) <= _LONGEST_KEY:
+            raise ParameterMismatch(f"clientConfig.key: expected 1 to {_LONGEST_KEY} characters")
+        return config, self._roads.transport(config.url, token=config.token or "")
+
     def _attachment(self, order: Order, record: AttachedRecord, road: Transport, number: int) -> Attachment:
-        """Return a container with its ID: that of the one with the same owner and key, else the order's."""
-        container_id = self._ids.get((order.owner, record.identity), order.container_id)
+        """Return a container that has the order's ID, and its key from now on."""
+        container_id = order.container_id
         held = self._watch.held.get(container_id)
         if held is not None:
-            self._ids.pop((held.owner, held.record.identity), None)
+            self._free_key(held)
         self._ids[order.owner, record.identity] = container_id
         description = described(record.description, container_id, order.owner, record.url)
         attachment = Attachment(
@@ -232,6 +251,11 @@ class AttachedLauncher:
         )
         return attachment
 
+    def _free_key(self, attachment: Attachment) -> None:
+        identity = (attachment.owner, attachment.record.identity)
+        if self._ids.get(identity) == attachment.container_id:
+            del self._ids[identity]
+
     def _launched(self, attachment: Attachment) -> Launched:
         return Launched(
             description=attachment.description,
@@ -244,7 +268,7 @@ class AttachedLauncher:
         self._registry.appeared(self._launched(attachment))
 
     def _forgotten(self, attachment: Attachment) -> None:
-        self._ids.pop((attachment.owner, attachment.record.identity), None)
+        self._free_key(attachment)
         self._registry.vanished(attachment.container_id)
 
 
@@ -264,10 +288,6 @@ async def _first_info(road: Transport, limit_s: float) -> Info:
 def _sleeper(wish: PostAgentContainer) -> AgentContainer:
     """Describe a container that is never asked: all that is known of it is its image."""
     return AgentContainer(container_id="", image=wish.image, running_since=timestamp(datetime.now(UTC)))
-
-
-def _record(attachment: Attachment) -> AttachedRecord:
-    return replace(attachment.record, away_since=None if attachment.away is None else attachment.away.since)
 
 
 def _say_replaced(old: Attachment, new: Attachment) -> None:

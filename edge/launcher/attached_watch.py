@@ -208,6 +208,8 @@ class Watch:
             log.info("%s is back after %.0f s", attachment.name, now - away.began_s)
         elif away is not None:
             log.info("%s is attached again", attachment.name)
+        if away is not None:
+            attachment.since = timestamp(datetime.now(UTC))
         attachment.heard_s = now
         attachment.misses = 0
         if attachment.road is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from edge.errors import BadInput, NotReady
 from edge.model.codec import decode
 from edge.model.definitions import Definitions
-from edge.model.descriptions import AgentContainer, Connectivity, Timestamp
+from edge.model.descriptions import AgentContainer, Connectivity, Timestamp, timestamp
 from edge.transport.base import Transport
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Attachment:
         road: The plain way to it; None if it is never called.
         transport: What callers use.
         number: Grows with each that attaches.
+        since: Since when it is attached, or answers again; for people.
         digest: Of the last `/info`; empty if it was not asked yet.
         heard_s: When it last answered anything with success, on the launcher's clock.
         doubted_s: When a call to it last failed, on the launcher's clock.
@@ -97,6 +99,7 @@ class Attachment:
     definitions: Definitions
     road: Transport | None
     number: int
+    since: Timestamp = field(default_factory=lambda: timestamp(datetime.now(UTC)))
     digest: bytes = b""
     heard_s: float = 0.0
     doubted_s: float = float("-inf")

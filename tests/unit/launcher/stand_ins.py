@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,9 @@ from aiohttp import web
 from edge.errors import Unreachable
 from edge.launcher.attached import AttachedLauncher
 from edge.launcher.attached_watch import Pace
+from edge.launcher.attachment import AttachedRecord
 from edge.launcher.base import Launched, Order
+from edge.model.codec import encode
 from edge.model.descriptions import AgentContainerImage
 from edge.model.requests import PostAgentContainer
 from edge.transport.http import HttpClient
@@ -141,7 +143,26 @@ class Lab:
     clock: Clock
 
     async def attach(self, url: str, container_id: str = "c-1", *, timeout_s: float = 5.0, **config: Any) -> Launched:
-        return await self.launcher.start(order(url, container_id, timeout_s=timeout_s, **config))
+        """Attach as the platform does: under the ID that the container has already, if it has one."""
+        wanted = order(url, container_id, timeout_s=timeout_s, **config)
+        wanted = replace(wanted, container_id=self.launcher.existing_id("ann", wanted.wish) or container_id)
+        return await self.launcher.start(wanted)
+
+    def attach_again(self, kept: object) -> Launched:
+        """Attach c-1 from what was kept of it, as it is read back from JSON."""
+        return self.launcher.attach_again(order("http://unused"), json.loads(encode(kept)))
+
+    def kept(self, container_id: str = "c-1") -> AttachedRecord:
+        kept = self.launcher.kept(container_id)
+        assert kept is not None
+        return kept
+
+    async def ids(self) -> list[str]:
+        return [status.id for status in await self.launcher.statuses()]
+
+    def existing(self, key: str, owner: str = "ann") -> str | None:
+        """Return the ID that a container of this key has."""
+        return self.launcher.existing_id(owner, order("http://unused", key=key).wish)
 
     def put_forward(self, seconds: float) -> None:
         self.clock.ahead_s += seconds

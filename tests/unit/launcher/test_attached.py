@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import Cause, NotReady, ParameterMismatch, Undecodable
+from edge.errors import Cause, NotFound, NotReady, ParameterMismatch, Undecodable, Unsupported
 from edge.model.descriptions import Connectivity, PortDescription
 from edge.model.requests import PostAgentContainer
 from tests.unit.launcher.stand_ins import (
@@ -105,7 +105,7 @@ async def test_url_that_cannot_be_used_is_the_callers_mistake(url: str, push: bo
     async with lab() as made:
         with pytest.raises(ParameterMismatch):
             await made.attach(url, push=push)
-        assert made.launcher.records() == {}
+        assert await made.ids() == []
 
 
 @pytest.mark.parametrize("config", [{"token": "a\r\nb"}, {"key": ""}, {"key": "k" * 201}])
@@ -153,7 +153,7 @@ async def test_rubbish_is_not_attached(answer: bytes) -> None:
         lamp.info = answer
         with pytest.raises(NotReady, match=lamp.url):
             await made.attach(lamp.url)
-        assert made.launcher.records() == {}
+        assert await made.ids() == []
 
 
 async def test_error_answer_is_named_with_its_cause() -> None:
@@ -204,14 +204,14 @@ async def test_garbage_instead_of_http_is_named() -> None:
 async def test_same_owner_and_key_keeps_the_id_at_another_address() -> None:
     async with board() as old, board() as new, lab() as made:
         await made.attach(old.url, "c-1", key="chip-7")
-        assert made.launcher.existing("ann", "chip-7") == "c-1"
-        assert made.launcher.existing("bob", "chip-7") is None
+        assert made.existing("chip-7") == "c-1"
+        assert made.existing("chip-7", owner="bob") is None
         new.info["agents"] = []
         launched = await made.attach(new.url, "c-2", key="chip-7")
         assert launched.description.container_id == "c-1"
         assert launched.description.agents == []
         await call(launched)
-        assert list(made.launcher.records()) == ["c-1"]
+        assert await made.ids() == ["c-1"]
         looks = old.looks()
         await until(lambda: new.looks() > 3)
         assert old.looks() == looks
@@ -222,13 +222,13 @@ async def test_another_owner_with_the_same_key_is_another_container() -> None:
     async with board() as lamp, board() as other, lab() as made:
         await made.launcher.start(order(lamp.url, "c-1", owner="ann", key="k"))
         await made.launcher.start(order(other.url, "c-2", owner="bob", key="k"))
-        assert list(made.launcher.records()) == ["c-1", "c-2"]
+        assert await made.ids() == ["c-1", "c-2"]
 
 
 async def test_without_a_key_the_url_is_the_key() -> None:
     async with board() as lamp, lab() as made:
         await made.attach(lamp.url + "/", "c-1")
-        assert made.launcher.existing("ann", lamp.url) == "c-1"
+        assert made.launcher.existing_id("ann", order(lamp.url).wish) == "c-1"
         assert (await made.attach(lamp.url, "c-2")).description.container_id == "c-1"
 
 
@@ -238,20 +238,33 @@ async def test_failed_replacement_leaves_the_old_one() -> None:
         with pytest.raises(NotReady):
             await made.attach("http://127.0.0.1:1", key="k")
         await call(launched)
-        record = made.launcher.record("c-1")
+        record = made.launcher.kept("c-1")
     assert record is not None and record.url == lamp.url
 
 
 async def test_slow_answer_does_not_replace_what_attached_later() -> None:
+    async with board() as first, board() as slow, board() as quick, lab() as made:
+        await made.attach(first.url, key="k")
+        slow.gate.clear()
+        attaching = asyncio.ensure_future(made.attach(slow.url, key="k"))
+        await until(slow.looks)
+        await made.attach(quick.url, key="k")
+        slow.gate.set()
+        launched = await attaching
+        assert (launched.description.container_id, launched.transport.name) == ("c-1", quick.url)
+        assert made.kept().url == quick.url
+
+
+async def test_same_key_twice_at_once_gets_one_id() -> None:
     async with board() as slow, board() as quick, lab() as made:
         slow.gate.clear()
-        first = asyncio.ensure_future(made.attach(slow.url, "c-1", key="k"))
+        attaching = asyncio.ensure_future(made.attach(slow.url, "c-1", key="k"))
         await until(slow.looks)
         await made.attach(quick.url, "c-2", key="k")
         slow.gate.set()
-        launched = await first
-        assert (launched.description.container_id, launched.transport.name) == ("c-2", quick.url)
-        assert list(made.launcher.records()) == ["c-2"]
+        with pytest.raises(NotReady, match="attached by another request"):
+            await attaching
+        assert await made.ids() == ["c-2"]
 
 
 async def test_away_container_that_attaches_again_is_back_at_once() -> None:
@@ -272,7 +285,7 @@ async def test_thirty_attach_at_once() -> None:
             *(made.attach(lamp.url, f"c-{number}", key=f"k-{number}") for number, lamp in enumerate(boards))
         )
         await asyncio.gather(*map(call, launched))
-        assert list(made.launcher.records()) == [f"c-{number}" for number in range(30)]
+        assert await made.ids() == [f"c-{number}" for number in range(30)]
         assert [lamp.asked for lamp in boards] == [["GET /info", "POST /invoke/Blink/lamp"]] * 30
 
 
@@ -299,7 +312,7 @@ async def test_failed_notify_leaves_it_listed_as_away() -> None:
         await lamp.down()
         assert await made.launcher.describe("c-1") is None
         assert made.launcher.keeps_on_failure
-        assert "c-1" in made.launcher.records()
+        assert await made.ids() == ["c-1"]
         assert "away since 2" in await refusal(launched)
         await lamp.up()
         assert await made.launcher.describe("c-1") is not None
@@ -311,7 +324,7 @@ async def test_unknown_container_is_not_ours() -> None:
     async with lab() as made:
         assert await made.launcher.describe("c-1") is None
         assert not await made.launcher.stop("c-1")
-        assert made.launcher.record("c-1") is None
+        assert made.launcher.kept("c-1") is None
         assert made.launcher.away("c-1") is None
 
 
@@ -320,7 +333,7 @@ async def test_removing_only_forgets() -> None:
         await made.attach(lamp.url, key="k")
         assert await made.launcher.stop("c-1")
         assert not await made.launcher.stop("c-1")
-        assert made.launcher.existing("ann", "k") is None
+        assert made.existing("k") is None
         other = await made.attach(lamp.url, "c-2", key="k")
         assert other.description.container_id == "c-2"
     assert set(lamp.asked) == {"GET /info"}
@@ -361,3 +374,34 @@ async def test_sleeping_container_is_listed_and_never_contacted() -> None:
             assert made.listed.gone == []
             with pytest.raises(BlockingIOError):
                 listening.accept()
+
+
+# What an operator sees.
+
+
+async def test_operator_sees_how_containers_are_doing(unused_tcp_port: int) -> None:
+    async with board() as lamp, board() as pump, lab() as made:
+        await made.attach(lamp.url, "c-1", key="chip-7", token="secret")
+        await made.attach(pump.url, "c-2")
+        await made.attach(f"http://127.0.0.1:{unused_tcp_port}", "c-3", push=True)
+        await pump.down()
+        await until(lambda: made.launcher.away("c-2"))
+        first, second, third = await made.launcher.statuses()
+    assert (first.name, first.image, first.state, first.reason) == ("chip-7", "greenhouse", "running", "")
+    assert (second.name, second.state) == ("greenhouse", "away")
+    assert "Connection refused" in second.reason
+    assert third.state == "sleeping"
+    assert "secret" not in repr((first, second, third))
+    assert {first.launcher, second.launcher, third.launcher} == {"attached"}
+
+
+async def test_output_of_attached_containers_is_kept_where_they_run() -> None:
+    async with board() as lamp, lab() as made:
+        await made.attach(lamp.url)
+        assert await made.launcher.log("c-9", 10) is None
+        with pytest.raises(NotFound):
+            made.launcher.follow("c-9", 10)
+        with pytest.raises(Unsupported, match="where it runs"):
+            await made.launcher.log("c-1", 10)
+        with pytest.raises(Unsupported, match="where it runs"):
+            made.launcher.follow("c-1", 10)

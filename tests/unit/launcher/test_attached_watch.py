@@ -104,7 +104,7 @@ async def test_description_is_refreshed_on_return() -> None:
         described = made.listed.appearances[-1].description
         assert (described.container_id, described.owner) == ("c-1", "ann")
         assert described.agents[0].agent_id == "pump"
-        record = made.launcher.record("c-1")
+        record = made.launcher.kept("c-1")
         assert record is not None and record.description == described
 
 
@@ -250,8 +250,8 @@ async def test_away_container_is_forgotten_after_seven_days(caplog: pytest.LogCa
         made.put_forward(61)
         await until(lambda: made.listed.gone)
         assert made.listed.gone == ["c-1"]
-        assert list(made.launcher.records()) == ["c-2"]
-        assert made.launcher.existing("ann", "k") is None
+        assert await made.ids() == ["c-2"]
+        assert made.existing("k") is None
         assert not await made.launcher.stop("c-1")
     assert len(lines(caplog, "c-1) is forgotten", logging.WARNING)) == 1
 
@@ -262,11 +262,11 @@ async def test_one_that_was_long_away_before_the_start_gets_an_hour() -> None:
             await made.attach(lamp.url)
             await lamp.down()
             assert await made.launcher.describe("c-1") is None
-            record = made.launcher.records()["c-1"]
+            record = made.kept()
         assert record.away_since is not None
         long_ago = type(record)(url=record.url, description=record.description, away_since="2020-01-01T00:00:00.000Z")
         async with lab(QUICK) as made:
-            made.launcher.restore(order("http://unused"), long_ago)
+            made.attach_again(long_ago)
             restored = made.launcher.away("c-1")
             assert restored is not None
             assert restored.since == "2020-01-01T00:00:00.000Z"
@@ -282,10 +282,10 @@ async def test_record_from_the_future_does_no_harm() -> None:
     async with board() as lamp:
         async with lab(NEVER) as made:
             await made.attach(lamp.url)
-            record = made.launcher.records()["c-1"]
+            record = made.kept()
         later = type(record)(url=record.url, description=record.description, away_since="2090-01-01T00:00:00.000Z")
         async with lab() as made:
-            made.launcher.restore(order("http://unused"), later)
+            made.attach_again(later)
             await until(lambda: made.launcher.away("c-1") is None)
 
 
@@ -330,10 +330,10 @@ async def test_silent_network_is_no_busy_loop() -> None:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         async with board() as lamp, lab(NEVER) as made:
             await made.attach(lamp.url)
-            record = made.launcher.records()["c-1"]
+            record = made.kept()
         silent = type(record)(url=url, description=record.description)
         async with lab(Pace(check_s=0.02, answer_s=0.05, first_return_s=0.02, last_return_s=0.05)) as made:
-            made.launcher.restore(order("http://unused"), silent)
+            made.attach_again(silent)
             await until(lambda: getattr(made.launcher.away("c-1"), "is_certain", False))
             away = made.launcher.away("c-1")
             assert away is not None and "did not answer GET /info" in away.reason
