@@ -6,6 +6,7 @@ How it begins is said by its parameter MODE, what it does then by the actions th
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -42,7 +43,9 @@ class Actions:
         threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
     def close_port(self):
+        server.socket.shutdown(socket.SHUT_RDWR)
         server.socket.close()
+        Handler.is_last = True
 
     def write(self, size_bytes, end):
         line = b"x" * 99 + b"\n"
@@ -55,7 +58,9 @@ class Actions:
 
     def orphan(self, command):
         """A grandchild that left session and environment behind; its parent is gone at once."""
-        code = f"import subprocess; subprocess.Popen({command!r}, start_new_session=True, env={{'PATH': '/usr/bin:/bin'}})"
+        code = (
+            f"import subprocess; subprocess.Popen({command!r}, start_new_session=True, env={{'PATH': '/usr/bin:/bin'}})"
+        )
         subprocess.run([sys.executable, "-c", code], check=True)
 
     def hog_memory(self, megabytes):
@@ -81,6 +86,7 @@ class Actions:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    is_last = False
 
     def do_GET(self):
         if MODE == "sleeps":
@@ -97,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Type", "application/json")
+        if self.is_last:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 

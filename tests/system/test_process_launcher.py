@@ -105,7 +105,7 @@ async def test_a_container_is_not_started_if_it_cannot_be_stored(tmp_path: Path)
         ("dies", r"exited with status 1; its last output:\nthe first line\npassword is \*\*\*\nI cannot go on$"),
         ("deaf", "did not answer as it should within 0.6 s: .*cannot be reached: Connection refused; it wrote nothing"),
         ("rubbish", "within 0.6 s: GET /info answered no JSON"),
-        ("no container", "answered GET /info with what is no container description: .*containerId"),
+        ("no container", "answered GET /info with what is no container description: .*image"),
         ("empty", "answered GET /info with what is no container description"),
         ("other id", "within 0.6 s: GET /info answered as container somebody-else"),
         ("sleeps", "within 0.6 s: GET /info had no answer"),
@@ -192,7 +192,7 @@ async def test_a_port_that_a_stranger_took_is_replaced_by_another(tmp_path: Path
             "if not os.path.exists('been here'):\n"
             "    open('been here', 'w').close()\n"
             "    subprocess.Popen([sys.executable, '-c', 'import os, socket, time\\n"
-            "s = socket.create_server((\"127.0.0.1\", int(os.environ[\"STRANGE\"]))); print(\"taken\", flush=True)\\n"
+            's = socket.create_server(("127.0.0.1", int(os.environ["STRANGE"]))); print("taken", flush=True)\\n'
             "time.sleep(3600)'], env={'STRANGE': os.environ['PORT']}, start_new_session=True,\n"
             "        stdout=open('strange', 'w'), stderr=subprocess.DEVNULL)\n"
             "    while 'taken' not in open('strange').read(): pass\n"
@@ -230,9 +230,9 @@ async def test_stop_ends_what_the_container_started_wherever_it_went(tmp_path: P
         sleeper = [sys.executable, "-S", "-E", "-c", "import time; time.sleep(3600)"]
         pids = [await puppet.pid(), await puppet.do("child", command=sleeper, leaves=False)]
         pids.append(await puppet.do("child", command=sleeper, leaves=True))
-        before = set(laboratory.launcher.processes(puppet.id))
+        before = set(await asyncio.to_thread(laboratory.launcher.processes, puppet.id))
         await puppet.do("orphan", command=sleeper)
-        (orphan,) = set(laboratory.launcher.processes(puppet.id)) - before
+        (orphan,) = set(await asyncio.to_thread(laboratory.launcher.processes, puppet.id)) - before
         assert all(map(is_alive, [*pids, orphan]))
         assert await laboratory.launcher.stop(puppet.id)
         assert [pid for pid in [*pids, orphan] if exists(pid)] == []

@@ -119,7 +119,9 @@ class ProcessLauncher:
             await self.close()
         finally:
             self._rounds_task.cancel()
-            await self._tasks.__aexit__(kind, error, trace)
+            # An error of the body stays what it is; a cancellation may be the group's own.
+            is_cancelled = isinstance(error, asyncio.CancelledError)
+            await self._tasks.__aexit__(*((kind, error, trace) if is_cancelled else (None, None, None)))
 
     async def close(self, *, leave_running: bool = False, are_folders_kept: bool = True) -> None:
         """End all containers at once, within about 5 s; start no more.

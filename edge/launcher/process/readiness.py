@@ -19,6 +19,7 @@ _FIRST_PAUSE_S = 0.03
 _LONGEST_PAUSE_S = 0.5
 # A container whose sync actions block its loop answers late; one that lost the question is asked again.
 _ANSWER_LIMIT_S = 5.0
+_SLOW_S = 0.2
 
 
 class Died(Exception):
@@ -90,12 +91,19 @@ class _Waiting:
     async def _body(self) -> bytes | None:
         try:
             async with asyncio.timeout(_ANSWER_LIMIT_S):
-                return await self._ask()
+                slow = asyncio.get_running_loop().call_later(_SLOW_S, self._say_slow)
+                try:
+                    return await self._ask()
+                finally:
+                    slow.cancel()
         except CalleeError as error:
             self.obstacle = error.message
         except TimeoutError:
-            self.obstacle = f"GET /info had no answer within {_ANSWER_LIMIT_S:.0f} s"
+            pass
         return None
+
+    def _say_slow(self) -> None:
+        self.obstacle = "GET /info had no answer"
 
 
 def read_info(body: bytes, container_id: str, unknown_keys: set[str]) -> AgentContainer | None:
