@@ -95,13 +95,14 @@ def main() -> None:
     tcp_port, path, connections, amount = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
     pin_to_core(0, LOAD_CORE)
     load = Load(tcp_port, path, connections)
-    load.run(requests=1000)
+    warm_up = len(load.run(requests=1000))
     started, busy = time.perf_counter(), time.process_time()
     limit = {"requests": int(amount[:-1])} if amount.endswith("x") else {"seconds": float(amount)}
     times_ns = sorted(load.run(**limit))
     elapsed_s = time.perf_counter() - started
     json.dump(
         {
+            "calls": len(times_ns) + warm_up,
             "per_second": len(times_ns) / elapsed_s,
             "p50_ms": times_ns[len(times_ns) // 2] / 1e6,
             "p99_ms": times_ns[len(times_ns) * 99 // 100] / 1e6,
