@@ -22,6 +22,7 @@ log = logging.getLogger("edge.agents.watchdog")
 
 _LOOK_S = 0.5
 _DEEPEST_STACK = 40
+_CALLERS = frozenset(("edge.agents.calls", "edge.agents.streams", "edge.agents.tasks"))
 
 
 class _MarkingSelector(selectors.DefaultSelector):
@@ -108,17 +109,33 @@ class Watchdog:
 def _report(innermost: FrameType | None, limit_s: float) -> bool:
     if innermost is None:
         return False
-    frames = [frame for frame, _ in traceback.walk_stack(innermost)]
-    who = next((name for frame in frames if (name := _agent_in(frame))), "no agent's method is on the stack")
-    stack = "".join(traceback.format_stack(innermost, limit=_DEEPEST_STACK))
+    who = ""
+    depth = 0
+    for frame, _ in traceback.walk_stack(innermost):
+        who = who or _agent_of(frame)
+        if whose := _called_for(frame):
+            # What is further out is the platform's own code.
+            who = who or whose
+            break
+        depth += 1
+    stack = "".join(traceback.format_stack(innermost, limit=min(depth, _DEEPEST_STACK)))
+    who = who or "what is no agent's method"
     log.error("the event loop is blocked for more than %g s by %s:\n%s", limit_s, who, stack)
     return True
 
 
-def _agent_in(frame: FrameType) -> str:
-    """Name the agent whose method a frame is, or that our own code calls from it; empty if neither."""
-    if isinstance(agent := frame.f_locals.get("self"), Agent):
-        return f"agent {agent.agent_id} ({type(agent).__qualname__}.{frame.f_code.co_name})"
+def _agent_of(frame: FrameType) -> str:
+    """Name the agent whose method a frame is; empty if it is none."""
+    agent = frame.f_locals.get("self")
+    if not isinstance(agent, Agent):
+        return ""
+    return f"agent {agent.agent_id} ({type(agent).__qualname__}.{frame.f_code.co_name})"
+
+
+def _called_for(frame: FrameType) -> str:
+    """Name the agent for which our own code (`Calls.method`, `_contained`) called something; empty if it did not."""
+    if frame.f_globals.get("__name__") not in _CALLERS:
+        return ""
     if isinstance(agent := frame.f_locals.get("agent"), Agent):
         return f"agent {agent.agent_id} ({type(agent).__qualname__})"
     if isinstance(owner := frame.f_locals.get("owner"), Owner):

@@ -72,6 +72,7 @@ def test_an_agent_that_blocks_the_loop_is_named_with_its_stack_once_and_how_long
     blocked, ended = errors(caplog)
     assert "the event loop is blocked for more than 0.15 s by agent slow (Blocker.compute)" in blocked
     assert "time.sleep(seconds)" in blocked
+    assert "runners.py" not in blocked  # only the agent's part of the stack
     assert ended.startswith("the event loop was blocked for 0.4 s")
     assert "no Python code" not in ended
 
