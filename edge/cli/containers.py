@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from edge.cli.containers_figures import age_s, duration_text, size_text
 from edge.cli.containers_known import find, short_ids, statuses
 from edge.cli.containers_live import Screen, passes, quit_key
-from edge.cli.output import Output, local_time, text_of
+from edge.cli.output import Output, counted, local_time, text_of
 from edge.cli.platform import Platform, call_platform, client_arguments
 from edge.cli.tables import layout
 from edge.launcher.base import ContainerState, ContainerStatus, Limit
@@ -72,7 +72,7 @@ def rows(known: Sequence[ContainerStatus]) -> list[tuple[str, ...]]:
             duration_text(age_s(each.since)),
             size_text(each.memory_bytes),
             text_of(each.host_port),
-            each.reason,
+            first_line(each.reason),
         )
         for each in known
     ]
@@ -86,17 +86,25 @@ def show_one(status: ContainerStatus, output: Output) -> None:
         ("image", status.image),
         ("kind", status.launcher),
         ("state", status.state.value),
-        ("reason", status.reason),
+        ("reason", first_line(status.reason)),
         ("since", local_time(status.since)),
         ("process", text_of(status.pid)),
         ("port", text_of(status.host_port)),
         ("memory", size_text(status.memory_bytes)),
         ("processor time", "" if status.cpu_seconds is None else f"{status.cpu_seconds:.1f} s"),
-        ("started again", f"{status.restarts} times" if status.restarts else ""),
+        ("started again", counted(status.restarts, "time") if status.restarts else ""),
         ("last end", text_of(status.last_exit)),
         *(("limit", limit_text(limit)) for limit in status.limits),
     ]
     output.pairs([(name, value) for name, value in pairs if value])
+    # The rest of a reason is what the container wrote last.
+    for line in status.reason.splitlines()[1:]:
+        output.line(line)
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text."""
+    return text.strip().partition("\n")[0]
 
 
 def limit_text(limit: Limit) -> str:
@@ -157,5 +165,5 @@ def _tell(status: ContainerStatus, state: str, output: Output) -> None:
         assert isinstance(document, dict)
         output.json({**document, "state": state}, is_one_line=True)
         return
-    reason = f"  {status.reason}" if status.reason and state != "gone" else ""
+    reason = f"  {first_line(status.reason)}" if status.reason and state != "gone" else ""
     output.line(f"{local_time(status.since)}  {status.id}  {status.name}  {state}{reason}")

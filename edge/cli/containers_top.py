@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.cli.containers import WELL
+from edge.cli.containers import WELL, first_line
 from edge.cli.containers_figures import age_s, bar, can_show_blocks, duration_text, size_text
 from edge.cli.containers_known import statuses
 from edge.cli.containers_live import Screen, passes, quit_key
@@ -160,7 +160,7 @@ def _cells(usage: Usage, has_blocks: bool) -> tuple[str, ...]:
         memory = "in the platform"
     age = duration_text(age_s(status.since))
     return (printable(status.name), status.state.value, processor, memory, str(status.restarts), age,
-            printable(status.reason))  # fmt: skip
+            printable(first_line(status.reason)))  # fmt: skip
 
 
 def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
