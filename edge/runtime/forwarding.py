@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 
 from edge.errors import BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
 from edge.model.descriptions import StreamMode
@@ -72,10 +73,10 @@ class Forwarding:
                     return await target.transport.invoke(action, arguments, candidate.agent_id, options)
             except TimeoutError:
                 raise _no_answer(target, limit_s) from None
-            except (OutcomeUnknown, BadAnswer):
-                raise
             except CalleeError as error:
                 failure = _noted(error, "invoke", action)
+                if _may_have_run(error):
+                    raise
         if failure is not None:
             raise failure
         if mismatch is not None:
@@ -200,6 +201,12 @@ class _Watched:
 
 def _no_answer(target: Target, limit_s: float) -> OutcomeUnknown:
     return OutcomeUnknown(f"{target.transport.name} did not answer within {limit_s} s; it may still have done it")
+
+
+def _may_have_run(error: CalleeError) -> bool:
+    """Tell whether the action may have had its effect although nobody could say so: nobody else must be asked then."""
+    timed_out = error.cause is not None and error.cause.status == HTTPStatus.GATEWAY_TIMEOUT
+    return timed_out or isinstance(error, (OutcomeUnknown, BadAnswer))
 
 
 def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:
