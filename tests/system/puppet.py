@@ -1,4 +1,4 @@
-"""A container without any library, run by the tests as a process of its own; it does on demand what containers do wrong.
+"""A container without any library, run by tests as a process of its own; on demand it does what containers do wrong.
 
 How it begins is said by its parameter MODE, what it does then by the actions that it takes; all answers are JSON.
 """
@@ -58,9 +58,7 @@ class Actions:
 
     def orphan(self, command):
         """A grandchild that left session and environment behind; its parent is gone at once."""
-        code = (
-            f"import subprocess; subprocess.Popen({command!r}, start_new_session=True, env={{'PATH': '/usr/bin:/bin'}})"
-        )
+        code = f"import subprocess; subprocess.Popen({command!r}, start_new_session=True, env={{}})"
         subprocess.run([sys.executable, "-c", code], check=True)
 
     def hog_memory(self, megabytes):

@@ -148,7 +148,7 @@ async def test_a_command_that_cannot_be_run_is_named(tmp_path: Path, command: li
 async def test_wishes_that_cannot_be_met_are_refused_before_anything_starts(tmp_path: Path) -> None:
     async with launching(tmp_path) as laboratory:
         laboratory.puppet(parameters=[{"name": "MODE", "required": True}])
-        with pytest.raises(NotFound, match="there is no image pupet .*there is puppet"):
+        with pytest.raises(NotFound, match=r"there is no image pupet .*there is puppet"):
             await laboratory.start("pupet")
         with pytest.raises(ParameterMismatch, match="MODE"):
             await laboratory.start()

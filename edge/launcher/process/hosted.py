@@ -43,11 +43,14 @@ class Hosted:
         gone: Set when nothing of it is left.
     """
 
-    def __init__(self, body: Body, life: Life | None = None, *, is_kept: bool = False) -> None:
+    def __init__(
+        self, body: Body, life: Life | None = None, *, is_kept: bool = False, ports: HostPorts | None = None
+    ) -> None:
         """Args:
         body: What it is.
         life: Its process, where that runs already; None starts one.
         is_kept: Whether a first start that fails is followed by others.
+        ports: Reserved for the process that is started; None takes new ones.
         """
         self.body = body
         self.restarts = Restarts(body.plan.restart, body.house.first_pause_s)
@@ -59,7 +62,7 @@ class Hosted:
         self.since = timestamp(datetime.now(UTC))
         self._is_adopted = life is not None
         self._is_kept = is_kept
-        self.life = life or Life(body, None)
+        self.life = life or Life(body, ports)
         self._reported: AgentContainer | None = None
         self._definitions: Definitions = NoDefinitions()
         self._transport = SupervisedTransport(self)
@@ -69,8 +72,8 @@ class Hosted:
         self._next_start_s = 0.0
         self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._grace_s = body.plan.image.stop_grace_s
-        # Who cannot take over a container may start it anew, with its data.
-        self._is_folder_kept = life is not None
+        # Who cannot take over a container may start it anew, with its data; one that was promised keeps its own.
+        self._is_folder_kept = life is not None or is_kept
         self._is_left_running = False
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -135,7 +134,8 @@ class ProcessLauncher:
         self._is_closed = True
         ending_now = list(self._hosted.values())
         for hosted in ending_now:
-            if leave_running:
+            # One that is not ready yet was promised to nobody; who waits for it hears that it was stopped.
+            if leave_running and hosted.first.done():
                 hosted.leave_running()
             else:
                 hosted.ask_to_stop(grace_s=_CLOSE_GRACE_S, is_folder_kept=are_folders_kept)
@@ -159,6 +159,10 @@ class ProcessLauncher:
     def kept(self, container_id: str) -> None:
         """Nothing: `on_record` stores what is needed, before a process starts."""
 
+    async def requirements(self, wish: PostAgentContainer) -> Sequence[str]:
+        """Return what wish and image together require. Raises as `plan`."""
+        return (await self.plan(wish)).requires
+
     async def plan(self, wish: PostAgentContainer) -> Plan:
         """Return what a wish comes to, without starting anything.
 
@@ -167,19 +171,31 @@ class ProcessLauncher:
         """
         return make_plan(wish, await self.images.find(wish.image.image_name))
 
-    async def start(self, order: Order, *, is_kept: bool = False) -> Launched:
+    async def start(
+        self, order: Order, *, is_kept: bool = False, record: Mapping[str, JsonValue] | None = None
+    ) -> Launched:
         """Start a container and wait until it is ready. A caller that is cancelled cancels nothing.
 
         Args:
             order: What to start.
-            is_kept: Whether a start that fails is followed by others, as after an end: for containers that were
-                promised before. The error is raised all the same; the registry is told when it came up after all.
+            is_kept: Whether a start that fails is followed by others, as after an end, and never costs it its data:
+                for containers that were promised before. The error is raised all the same; the registry is told when
+                it came up after all.
+            record: What was stored of an earlier run of it: it gets the same host ports if they are free.
         Raises:
             NotReady: it did not come up, and nothing of it is left unless it is kept; says why, with its last output.
             Conflict: a container of this ID runs. Others as `plan`, and what `on_record` raises.
         """
         body = self._body(order, await self.plan(order.wish))
-        return await asyncio.shield(self._host(Hosted(body, is_kept=is_kept)).first)
+        kept = None if record is None else ProcessRecord.from_json(record)
+        ports = kept.ports if kept is not None and self._house.tcp_ports.claim_free(kept.ports) else None
+        try:
+            hosted = self._host(Hosted(body, is_kept=is_kept, ports=ports))
+        except Conflict:
+            if ports is not None:
+                self._house.tcp_ports.release(ports)
+            raise
+        return await asyncio.shield(hosted.first)
 
     async def adopt(self, order: Order, record: Mapping[str, JsonValue]) -> Launched | None:
         """Take over a container that an earlier run of the platform left running.
@@ -234,13 +250,31 @@ class ProcessLauncher:
             log.info("%s is given more time to end", hosted.name)
         return True
 
+    async def suspend(self, container_id: str) -> None:
+        """End a container but keep its folder, so that `start` can bring it back; returns when nothing of it runs."""
+        hosted = self._hosted.get(container_id)
+        if hosted is not None:
+            hosted.ask_to_stop(is_folder_kept=True)
+            await hosted.gone.wait()
+
     async def kill_strays(self, container_ids: Collection[str]) -> int:
         """Kill what containers of an earlier run left behind; return how many processes that were."""
         return await ending.kill_strays(container_ids)
 
-    async def remove_other_folders(self, container_ids: Collection[str]) -> None:
-        """Remove the folders of containers that are not among these: nobody can ask for them any more."""
-        await asyncio.to_thread(_remove_others, self._house.containers, {*container_ids, *self._hosted})
+    async def remove_others(self, container_ids: Collection[str]) -> int:
+        """Remove what is left of containers that are not among these, as nobody can ask for them any more.
+
+        A folder is there as long as anything of its container may run, whatever became of what was stored.
+
+        Returns:
+            How many of their processes were killed.
+        """
+        kept = {*container_ids, *self._hosted}
+        others = await asyncio.to_thread(_others, self._house.containers, kept)
+        killed = await self.kill_strays(others) if others else 0
+        for container_id in others:
+            await asyncio.to_thread(self._house.folder(container_id).remove)
+        return killed
 
     async def record(self, container_id: str) -> dict[str, JsonValue]:
         """Return what `adopt` needs.
@@ -321,8 +355,7 @@ async def _as_bytes(body: Body, lines: int) -> AsyncGenerator[bytes, None]:
         yield body.shown([line])[0].encode() + b"\n"
 
 
-def _remove_others(containers: Path, kept: Collection[str]) -> None:
-    if containers.is_dir():
-        for folder in containers.iterdir():
-            if folder.name not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+def _others(containers: Path, kept: Collection[str]) -> list[str]:
+    if not containers.is_dir():
+        return []
+    return [folder.name for folder in containers.iterdir() if folder.name not in kept]

@@ -48,10 +48,7 @@ class OutputLog:
 
     def tail(self, lines: int, limit_bytes: int = _MAX_READ_BYTES) -> list[str]:
         """Return the last lines, oldest first, of at most `limit_bytes` together."""
-        content = b""
-        for path in (self.path, self.old_path):
-            if len(content) < limit_bytes and content.count(b"\n") <= lines:
-                content = _end_of(path, limit_bytes - len(content)) + content
+        content = self._end(lines, limit_bytes)[0]
         return _as_lines(content)[-lines:] if lines > 0 else []
 
     async def follow(self, lines: int = 10) -> AsyncIterator[str]:
@@ -59,11 +56,10 @@ class OutputLog:
 
         Looks for new ones a few times a second. What a slow reader cannot take is left out and named by a line.
         """
-        for line in await asyncio.to_thread(self.tail, lines):
+        beginning, rest, position = await asyncio.to_thread(self._begin, lines)
+        for line in beginning:
             yield line
-        position = await asyncio.to_thread(self._size)
-        rest = b""
-        while position is not None:
+        while True:
             await asyncio.sleep(_FOLLOW_PAUSE_S)
             read = await asyncio.to_thread(self._read_on, position)
             if read is None:
@@ -76,6 +72,19 @@ class OutputLog:
             rest = rest[-_MAX_LINE_BYTES:]
             for ended in whole:
                 yield _text(ended)
+
+    def _end(self, lines: int, limit_bytes: int) -> tuple[bytes, int]:
+        """Return the newest output, with so many lines if there are, and where in the file it ends."""
+        content, position = _end_of(self.path, limit_bytes)
+        if len(content) < limit_bytes and content.count(b"\n") <= lines:
+            content = _end_of(self.old_path, limit_bytes - len(content))[0] + content
+        return content, position
+
+    def _begin(self, lines: int) -> tuple[list[str], bytes, int]:
+        """Return the last whole lines, what follows them, and where that ends."""
+        content, position = self._end(lines, _MAX_READ_BYTES)
+        *whole, rest = content.split(b"\n")
+        return [_text(line) for line in whole[-lines:]] if lines > 0 else [], rest, position
 
     def _size(self) -> int | None:
         try:
@@ -124,14 +133,14 @@ def redact(lines: Sequence[str], secrets: Sequence[str]) -> list[str]:
     return shown
 
 
-def _end_of(path: Path, limit_bytes: int) -> bytes:
+def _end_of(path: Path, limit_bytes: int) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit_bytes))
-            return file.read(limit_bytes)
+            return file.read(min(size, limit_bytes)), size
     except OSError:
-        return b""
+        return b"", 0
 
 
 def _as_lines(content: bytes) -> list[str]:

@@ -65,6 +65,14 @@ class PortRegistry:
         """Take ports that a container of an earlier run has."""
         self._taken.update((ports.api, *ports.extra.values()))
 
+    def claim_free(self, ports: HostPorts) -> bool:
+        """Take the ports that a container had before; False, without taking any, if they are another's by now."""
+        wanted = {ports.api, *ports.extra.values()}
+        if self._taken & wanted or not all(port > 0 and is_free(port) for port in wanted):
+            return False
+        self._taken |= wanted
+        return True
+
     def release(self, ports: HostPorts) -> None:
         """Give ports back; nothing happens to those that are free."""
         self._taken.difference_update((ports.api, *ports.extra.values()))
