@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from itertools import count
@@ -97,9 +97,9 @@ class AttachedLauncher:
         config, road = self._understood(wish)
         return self._ids.get((owner, config.key or road.name))
 
-    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
-        """Attached containers are not updated."""
-        return False
+    async def requirements(self, wish: PostAgentContainer) -> Sequence[str]:
+        """Return what the wish requires: nothing else is known of it."""
+        return wish.image.requires
 
     async def start(self, order: Order) -> Launched:
         """Attach a container in the place of the one that has the same owner and key, whose ID the order has.
@@ -228,11 +228,8 @@ class AttachedLauncher:
         return config, self._roads.transport(config.url, token=config.token or "")
 
     def _attachment(self, order: Order, record: AttachedRecord, road: Transport, number: int) -> Attachment:
-        """Return a container that has the order's ID, and its key from now on."""
+        """Return a container that has the order's ID and is known by its key from now on."""
         container_id = order.container_id
-        held = self._watch.held.get(container_id)
-        if held is not None:
-            self._free_key(held)
         self._ids[order.owner, record.identity] = container_id
         description = described(record.description, container_id, order.owner, record.url)
         attachment = Attachment(

@@ -99,8 +99,6 @@ class WatchedTransport:
         try:
             yield
             attachment.heard_s = self._clock()
-            if attachment.away is not None:
-                self._look(attachment)  # it is back; its description may be another
         except (Unreachable, OutcomeUnknown):
             attachment.doubted_s = self._clock()
             self._look(attachment)

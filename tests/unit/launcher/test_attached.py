@@ -56,8 +56,12 @@ async def test_unknown_properties_are_dropped_with_one_warning(caplog: pytest.Lo
         lamp.info["agents"] = []
         described = await made.launcher.describe("c-1")
         assert described is not None and described.description.agents == []
+        lamp.info["weather"] = "fine"
+        await made.launcher.describe("c-1")
+        lamp.info["weather"] = "rain"
+        await made.launcher.describe("c-1")
     assert len(lines(caplog, "dropped: mood, optional")) == 1
-    assert len(lines(caplog, "dropped")) == 1
+    assert len(lines(caplog, "dropped")) == 2
 
 
 @pytest.mark.parametrize(

@@ -274,19 +274,23 @@ async def test_one_that_was_long_away_before_the_start_gets_an_hour() -> None:
             made.put_forward(3500)
             away = made.launcher.away("c-1")
             assert away is not None and away.since == "2020-01-01T00:00:00.000Z"
+            await until(lambda: away.pause_s == QUICK.last_return_s)  # that is several looks later
+            assert made.listed.gone == []
             made.put_forward(101)
             await until(lambda: made.listed.gone == ["c-1"])
 
 
-async def test_record_from_the_future_does_no_harm() -> None:
+async def test_record_from_the_future_is_forgotten_in_time_all_the_same() -> None:
     async with board() as lamp:
         async with lab(NEVER) as made:
             await made.attach(lamp.url)
             record = made.kept()
+        await lamp.down()
         later = type(record)(url=record.url, description=record.description, away_since="2090-01-01T00:00:00.000Z")
         async with lab() as made:
             made.attach_again(later)
-            await until(lambda: made.launcher.away("c-1") is None)
+            made.put_forward(QUICK.forget_after_s + 1)
+            await until(lambda: made.listed.gone == ["c-1"])
 
 
 # Addresses wander.

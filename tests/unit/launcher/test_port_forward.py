@@ -331,7 +331,7 @@ async def test_port_of_another_containers_process_is_not_used(unused_tcp_port: i
         await forwards.drop("c-1")
 
 
-async def test_container_that_listens_on_the_host_port_itself_is_left_alone(unused_tcp_port: int) -> None:
+async def test_container_that_listens_on_the_host_port_itself_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     looks = 0
 
     def processes() -> list[int]:
@@ -339,10 +339,11 @@ async def test_container_that_listens_on_the_host_port_itself_is_left_alone(unus
         looks += 1
         return [os.getpid()]
 
-    async with target(echo) as own_port, PortForwards(no_files) as forwards:
-        forwards.forward_when_needed("c-1", "127.0.0.1", own_port, unused_tcp_port, processes)
+    async with target(echo) as own_port, target(echo) as other_port, PortForwards(no_files) as forwards:
+        forwards.forward_when_needed("c-1", "127.0.0.1", own_port, other_port, processes)
         forwards.forward_when_needed("c-1", "127.0.0.1", own_port, own_port, processes)
-        await until(lambda: looks == 1)
+        await until(lambda: not any("of container c-1" in task.get_name() for task in asyncio.all_tasks()))
+        assert (looks, lines(caplog, "cannot be served")) == (1, [])
         reader, writer = await connect(own_port)
         writer.write(b"x")
         assert await reader.readexactly(1) == b"x"
