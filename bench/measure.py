@@ -75,13 +75,13 @@ def invoke(full: bool) -> Iterator[Row]:
     """Invoke over REST against an echo of the same body."""
     with servers.bare() as bare, servers.platform() as ours:
         for connections in (1, 16, 64):
-            pairs = _alternate((bare, ECHO), (ours, ECHO), connections, full)
-            ratio = _ratio(pairs, "per_second")
+            pairs = alternate((bare, ECHO), (ours, ECHO), connections, full)
+            ratio = ratio_of(pairs, "per_second")
             is_held = connections == 16
             yield Row(
                 what=f"invoke, {connections} connection{'s' if connections > 1 else ''}",
-                ours=_median(pairs, 1, "per_second"),
-                bare=_median(pairs, 0, "per_second"),
+                ours=median_of(pairs, 1, "per_second"),
+                bare=median_of(pairs, 0, "per_second"),
                 unit="/s",
                 ratio=ratio,
                 budget=">= 0.8 x" if is_held else "",
@@ -90,10 +90,10 @@ def invoke(full: bool) -> Iterator[Row]:
             for what, key in (("p50", "p50_ms"), ("p99", "p99_ms"), ("processor time for a call", "cpu_us")):
                 yield Row(
                     what=f"   {what}",
-                    ours=_median(pairs, 1, key),
-                    bare=_median(pairs, 0, key),
+                    ours=median_of(pairs, 1, key),
+                    bare=median_of(pairs, 0, key),
                     unit=key[-2:],
-                    ratio=_ratio(pairs, key),
+                    ratio=ratio_of(pairs, key),
                 )
             busiest = max(each["generator_busy"] for pair in pairs for each in pair)
             yield Row(what="   load generator busy, at most", ours=100 * busiest, unit="%")
@@ -102,13 +102,13 @@ def invoke(full: bool) -> Iterator[Row]:
 def many_agents(full: bool) -> Iterator[Row]:
     """Invoke with 2,000 agents in 200 containers, of the last one, against the only one of a platform."""
     with servers.platform() as one, servers.platform(200, 10) as many:
-        pairs = _alternate((one, ECHO), (many, "/invoke/Echo/echo-1999"), 16, full)
+        pairs = alternate((one, ECHO), (many, "/invoke/Echo/echo-1999"), 16, full)
         rss = many.memory_kib()[0]
-    ratio = 1 / _ratio(pairs, "per_second")
+    ratio = 1 / ratio_of(pairs, "per_second")
     yield Row(
         what="invoke, 1 of 2,000 agents (bare: the only one)",
-        ours=1e6 / _median(pairs, 1, "per_second"),
-        bare=1e6 / _median(pairs, 0, "per_second"),
+        ours=1e6 / median_of(pairs, 1, "per_second"),
+        bare=1e6 / median_of(pairs, 0, "per_second"),
         unit="us",
         ratio=ratio,
         budget="<= 1.1 x",
@@ -142,18 +142,18 @@ def load(server: Server, path: str, connections: int, amount: str) -> Result:
     return result | {"cpu_us": 1e6 * (server.cpu_s() - busy_s) / result["calls"]}
 
 
-def _alternate(
+def alternate(
     bare: tuple[Server, str], ours: tuple[Server, str], connections: int, full: bool
 ) -> list[tuple[Result, Result]]:
     rounds, seconds = (15, "2") if full else (5, "1")
     return [(load(*bare, connections, seconds), load(*ours, connections, seconds)) for _ in range(rounds)]
 
 
-def _median(pairs: list[tuple[Result, Result]], side: int, key: str) -> float:
+def median_of(pairs: list[tuple[Result, Result]], side: int, key: str) -> float:
     return median(pair[side][key] for pair in pairs)
 
 
-def _ratio(pairs: list[tuple[Result, Result]], key: str) -> float:
+def ratio_of(pairs: list[tuple[Result, Result]], key: str) -> float:
     return median(ours[key] / bare[key] for bare, ours in pairs)
 
 

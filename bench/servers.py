@@ -26,7 +26,7 @@ class Server:
     Attributes:
         name: For the table.
         tcp_port: Where it listens, on loopback.
-        process: The process itself; it has no children.
+        process: The process itself; its children do not count.
         start_s: From just before it was started until its first answer to GET /info, in seconds.
     """
 
@@ -54,21 +54,28 @@ class Server:
 
 @contextmanager
 def bare() -> Iterator[Server]:
-    tcp_port = _free_port()
-    with _running("bare aiohttp", [sys.executable, "-m", "bench.bare", str(tcp_port)], tcp_port) as server:
+    tcp_port = free_port()
+    with running("bare aiohttp", [sys.executable, "-m", "bench.bare", str(tcp_port)], tcp_port) as server:
         yield server
 
 
 @contextmanager
-def platform(containers: int = 1, agents: int = 1, *, with_system: bool = False) -> Iterator[Server]:
-    """A platform with `containers` bundled containers of `agents` agents each, its own `system` agent if wanted."""
-    tcp_port = _free_port()
+def platform(
+    containers: int = 1, agents: int = 1, *, with_system: bool = False, images: Path | None = None
+) -> Iterator[Server]:
+    """A platform with `containers` bundled containers of `agents` agents each, its own `system` agent if wanted.
+
+    Args:
+        images: Folder of images for native containers.
+    """
+    tcp_port = free_port()
     with tempfile.TemporaryDirectory() as state:
         config = Path(state, "bench.toml")
         config.write_text(_configuration(containers, agents, with_system))
         command = [sys.executable, "-m", "edge", "run", "--config", str(config)]
         environment = {"PORT": str(tcp_port), "STATE_DIR": state, "LOG_LEVEL": "warning"}
-        with _running("platform", command, tcp_port, environment) as server:
+        environment |= {} if images is None else {"IMAGE_DIRECTORY": str(images)}
+        with running("platform", command, tcp_port, environment) as server:
             yield server
 
 
@@ -84,15 +91,16 @@ def _configuration(containers: int, agents: int, with_system: bool) -> str:
 
 
 @contextmanager
-def _running(
+def running(
     name: str, command: list[str], tcp_port: int, environment: dict[str, str] | None = None
 ) -> Iterator[Server]:
+    """A process that answers GET /info on a port, on the core of servers."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=kept | (environment or {}), stdout=subprocess.DEVNULL)
     try:
         pin_to_core(process.pid, SERVER_CORE)
-        _wait_for_info(process, tcp_port)
+        wait_for_info(process, tcp_port)
         yield Server(name, tcp_port, process, time.perf_counter() - started)
     finally:
         process.terminate()
@@ -103,7 +111,7 @@ def _running(
             process.wait()
 
 
-def _wait_for_info(process: subprocess.Popen[bytes], tcp_port: int, limit_s: float = 60) -> None:
+def wait_for_info(process: subprocess.Popen[bytes], tcp_port: int, limit_s: float = 60) -> None:
     give_up_at = time.perf_counter() + limit_s
     while time.perf_counter() < give_up_at:
         if process.poll() is not None:
@@ -119,7 +127,7 @@ def _wait_for_info(process: subprocess.Popen[bytes], tcp_port: int, limit_s: flo
     raise SystemExit(f"no answer from {process.args!r} in {limit_s} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
