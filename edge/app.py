@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from edge.agents.tasks import install_task_factory
 from edge.agents.watchdog import Watchdog
+from edge.api.files import serving_files
 from edge.api.gate import OpenGate, OriginGuard
 from edge.api.routes import route_table
 from edge.config import PlatformConfig, SessionPolicy, is_loopback
@@ -22,7 +24,9 @@ from edge.http.server import HttpServer, listen
 from edge.launcher.attached import AttachedLauncher
 from edge.launcher.bundled import BundledLauncher
 from edge.launcher.images import ImageDirectory
+from edge.launcher.port_forward import PortForwards
 from edge.launcher.process.launcher import ProcessLauncher
+from edge.launcher.published import PublishedPorts
 from edge.launcher.supervision import supervise
 from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
@@ -170,7 +174,7 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             on_record=deployment.keep,
         )
         deployment.use(bundled)
-        deployment.use_for("NATIVE", processes)
+        deployment.use_for_updates("NATIVE", processes)
         deployment.use_for("ATTACHED", attached)
         platform = Platform(
             facts=facts,
@@ -185,8 +189,15 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             images=images,
         )
         revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
-        async with processes:
+        lan_host = None if is_loopback(config.host) else urlsplit(base_url).hostname
+        async with (
+            processes,
+            PortForwards(partial(serving_files, http)) as forwards,
+            PublishedPorts(directory.container_ids, processes, forwards, config.host, lan_host) as ports,
+        ):
+            directory.on_change = ports.look
             yield _Parts(platform=platform, bundled=bundled, attached=attached, schemas=schemas, revival=revival)
+            directory.on_change = None
             await processes.close(
                 leave_running=config.session_policy is SessionPolicy.RECONNECT,
                 are_folders_kept=config.session_policy is not SessionPolicy.SHUTDOWN,

@@ -79,6 +79,10 @@ class Directory:
         """The connected platforms, oldest first."""
         return self._peer_list
 
+    def container_ids(self) -> Sequence[str]:
+        """Return the IDs of the local containers."""
+        return tuple(self._containers)
+
     def container(self, container_id: str) -> LocalContainer | None:
         """Return a local container, None if there is none of that ID."""
         return self._containers.get(container_id)
