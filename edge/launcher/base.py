@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge.model.definitions import Definitions
 from edge.model.descriptions import AgentContainer
+from edge.model.json_value import JsonValue
 from edge.model.requests import PostAgentContainer
 from edge.transport.base import Transport
 
@@ -91,8 +92,12 @@ class Starter(Launcher, Protocol):
     def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
         """Return the ID of the owner's container that this wish is about, None if it is about a new one."""
 
-    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
-        """Tell whether two containers of this image cannot run at once, not even during an update."""
+    async def requirements(self, wish: PostAgentContainer) -> Sequence[str]:
+        """Return what the platform must provide.
+
+        Raises:
+            NotFound: no such image. ParameterMismatch: parameters that do not fit.
+        """
 
     async def start(self, order: Order) -> Launched:
         """Start a container and return when it is ready; if it is not in time, nothing of it is left.
@@ -103,6 +108,30 @@ class Starter(Launcher, Protocol):
 
     def kept(self, container_id: str) -> object | None:
         """Return what is to be stored of a container now; None if the launcher stores it by itself."""
+
+
+class Updater(Starter, Protocol):
+    """A launcher whose containers can be replaced by newer ones."""
+
+    async def is_exclusive(self, wish: PostAgentContainer) -> bool:
+        """Tell whether two containers of this image cannot run at once, not even during an update."""
+
+    async def until_gone(self, container_id: str) -> None:
+        """Return when nothing of a container that was stopped is left, which may take longer than `stop`."""
+
+    async def suspend(self, container_id: str) -> None:
+        """End a container but keep its data, so that `start` can bring it back; returns when nothing of it runs."""
+
+    async def start(
+        self, order: Order, *, is_kept: bool = False, record: Mapping[str, JsonValue] | None = None
+    ) -> Launched:
+        """Start a container as a `Starter` does.
+
+        Args:
+            order: What to start.
+            is_kept: Whether a start that fails is followed by others.
+            record: What was stored of an earlier run of it: it gets the same host ports if they are free.
+        """
 
 
 class ContainerState(StrEnum):

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import msgspec
 
-from edge.errors import NotFound, NotStored, OpacaError, ParameterMismatch, Undecodable
-from edge.launcher.base import Launched, Launcher, Order, Starter
+from edge.errors import NotFound, NotReady, NotStored, OpacaError, ParameterMismatch, Undecodable
+from edge.launcher.base import Launched, Launcher, Order, Starter, Updater
 from edge.model.image_names import plain_image_name
 from edge.model.requests import PostAgentContainer
 from edge.runtime.directory import Directory, LocalContainer
@@ -48,7 +48,10 @@ class Deployment:
         self._start_time_s = start_time_s
         self._launchers: dict[str, Launcher] = {}
         self._starters: dict[str, Starter] = {}
+        self._updaters: dict[str, Updater] = {}
         self._updating = asyncio.Lock()
+        # Containers whose start is under way and was not ended by anybody meanwhile.
+        self._starting: set[str] = set()
 
     def use(self, launcher: Launcher) -> None:
         """Add a launcher that runs what it runs."""
@@ -58,6 +61,11 @@ class Deployment:
         """Add a launcher that starts what is asked for with `clientConfig.type` `kind`."""
         self.use(starter)
         self._starters[kind] = starter
+
+    def use_for_updates(self, kind: str, updater: Updater) -> None:
+        """Add a launcher like `use_for`, whose containers can also be replaced by newer ones."""
+        self.use_for(kind, updater)
+        self._updaters[updater.name] = updater
 
     def appeared(self, launched: Launched) -> None:
         """List a container, or show its new description in the old one's place."""
@@ -74,6 +82,7 @@ class Deployment:
     def vanished(self, container_id: str) -> None:
         """Take a container off the list; what was stored of it is forgotten."""
         gone = self._directory.remove(container_id)
+        self._starting.discard(container_id)
         self._logins.forget(container_id)
         if self._session.get(container_id) is not None:
             self._errands.start(f"forgetting of {container_id}", partial(self._session.forget, container_id))
@@ -95,7 +104,8 @@ class Deployment:
             NotReady: it did not come up.
             NotStored: it could not be kept; it was stopped.
         """
-        starter = self._checked(wish)
+        starter = self._starter(wish)
+        await self._check_requirements(starter, wish)
         job = partial(self._start, starter, wish, self._limit(timeout_s), owner, file)
         return await self._errands.run(f"start of {wish.image.image_name}", job)
 
@@ -105,13 +115,14 @@ class Deployment:
         Raises:
             ParameterMismatch: not exactly one runs, or it is one that cannot be updated. Others as `add`.
         """
-        starter = self._checked(wish)
-        job = partial(self._replace, starter, wish, self._limit(timeout_s), owner)
+        starter = self._starter(wish)
+        job = partial(self._update, starter, wish, self._limit(timeout_s), owner)
         return await self._errands.run(f"update of {wish.image.image_name}", job)
 
     async def remove(self, container_id: str) -> bool:
         """Stop a container for good; False if there is none of that ID."""
-        if self._directory.container(container_id) is None and self._session.get(container_id) is None:
+        stored = self._session.get(container_id)
+        if self._directory.container(container_id) is None and (stored is None or stored.is_removed):
             return False
         await self._errands.run(f"stop of {container_id}", partial(self._remove, container_id))
         return True
@@ -129,6 +140,8 @@ class Deployment:
             raise NotFound(f"there is no container {container_id}")
         launcher = self._launchers[container.launcher]
         launched = await launcher.describe(container_id)
+        if self._directory.container(container_id) is None:
+            return False  # it was removed meanwhile
         if launched is None:
             if not launcher.keeps_on_failure:
                 await self.remove(container_id)
@@ -154,70 +167,97 @@ class Deployment:
             await self.keep(container_id, kept)
 
     async def _start(
-        self, starter: Starter, wish: PostAgentContainer, limit_s: float, owner: str, file: str | None
+        self,
+        starter: Starter,
+        wish: PostAgentContainer,
+        limit_s: float,
+        owner: str,
+        file: str | None,
+        old_id: str | None = None,
     ) -> str:
+        """Start a container; `old_id` is the one whose place it takes, which is to be stopped afterwards."""
         container_id = starter.existing_id(owner, wish) or str(uuid4())
         before = self._session.get(container_id)
         stored = StoredContainer(container_id=container_id, launcher=starter.name, wish=wish, owner=owner, file=file)
-        await self._session.put(stored)
+        if before is None:
+            # What was answered with this ID before stays as it is until the new one is there.
+            await self._session.put(stored)
+        self._starting.add(container_id)
         try:
             launched = await starter.start(order_of(stored, limit_s))
             try:
-                kept = starter.kept(container_id)
-                launch = {} if kept is None else {"launch": msgspec.to_builtins(kept)}
-                await self._session.change(container_id, is_confirmed=True, **launch)
+                await self._confirm(starter, stored, old_id)
             except NotStored:
-                await starter.stop(container_id)
+                if before is None:
+                    await self._discard(starter, container_id)
+                else:
+                    self.appeared(launched)  # it was here before, and is still
                 raise
+            if container_id not in self._starting:
+                await self._discard(starter, container_id)
+                raise NotReady(f"container {container_id} of image {wish.image.image_name} was stopped at once")
         except BaseException:
-            await self._put_back(container_id, before)
+            if before is None:
+                await self._stored(self._session.forget(container_id))
             raise
+        finally:
+            self._starting.discard(container_id)
         self.appeared(launched)
         return container_id
 
-    async def _put_back(self, container_id: str, before: StoredContainer | None) -> None:
-        """Undo the storing of a container that did not come up."""
-        try:
-            if before is None:
-                await self._session.forget(container_id)
-            else:
-                await self._session.put(before)
-        except NotStored:
-            pass  # logged; an unconfirmed container is dropped at the next start
+    async def _discard(self, starter: Starter, container_id: str) -> None:
+        """Stop a container whose ID is not answered to anybody."""
+        self._directory.remove(container_id)
+        await starter.stop(container_id)
 
-    async def _replace(self, starter: Starter, wish: PostAgentContainer, limit_s: float, owner: str) -> str:
+    async def _confirm(self, starter: Starter, stored: StoredContainer, old_id: str | None) -> None:
+        """Store that a container came up, so that it is there again after a restart."""
+        if old_id is not None:
+            await self._session.take_over(stored.container_id, old_id)
+            return
+        kept = starter.kept(stored.container_id)
+        launch = {} if kept is None else {"launch": msgspec.to_builtins(kept)}
+        await self._session.change(
+            stored.container_id, wish=stored.wish, owner=stored.owner, is_confirmed=True, **launch
+        )
+
+    async def _update(self, starter: Starter, wish: PostAgentContainer, limit_s: float, owner: str) -> str:
         async with self._updating:
             old = self._only_one_of(plain_image_name(wish.image.image_name))
-            if old.launcher != starter.name or old.launcher != "process":
+            updater = self._updaters.get(old.launcher)
+            if updater is None or updater is not starter:
                 raise ParameterMismatch(
                     f"container {old.container_id} of image {wish.image.image_name} is {old.launcher}:"
                     " only containers that the platform started as processes can be updated"
                 )
-            if not await starter.is_exclusive(wish):
-                new_id = await self._start(starter, wish, limit_s, owner, None)
-                await self._remove(old.container_id)
-                return new_id
+            await self._check_requirements(updater, wish)
             stored = self._session.get(old.container_id)
-            await starter.stop(old.container_id)
+            file = None if stored is None else stored.file
+            is_exclusive = stored is not None and await updater.is_exclusive(wish)
+            if is_exclusive:
+                await updater.suspend(old.container_id)
             try:
-                new_id = await self._start(starter, wish, limit_s, owner, None)
+                new_id = await self._start(updater, wish, limit_s, owner, file, old.container_id)
             except OpacaError:
-                if stored is not None:
-                    await self._bring_back(stored)
+                if is_exclusive and stored is not None:
+                    await self._bring_back(updater, stored)
                 raise
             await self._remove(old.container_id)
             return new_id
 
-    async def _bring_back(self, stored: StoredContainer) -> None:
+    async def _bring_back(self, updater: Updater, stored: StoredContainer) -> None:
+        """Start a container again that made room for a newer one in vain."""
+        if stored.container_id not in (each.container_id for each in self._directory.containers):
+            return  # it was removed meanwhile
         try:
-            starter = self._starters["NATIVE"]
-            self.appeared(await starter.start(order_of(stored, self._start_time_s)))
+            record = stored.launch if isinstance(stored.launch, dict) else None
+            await updater.start(order_of(stored, self._start_time_s), is_kept=True, record=record)
         except OpacaError as error:
             log.error("container %s did not come back after a failed update: %s", stored.container_id, error.message)
-            self._directory.remove(stored.container_id)
 
     async def _remove(self, container_id: str) -> None:
         container = self._directory.remove(container_id)
+        self._starting.discard(container_id)
         stored = self._session.get(container_id)
         name = container.launcher if container is not None else stored.launcher if stored is not None else ""
         self._logins.forget(container_id)
@@ -225,10 +265,20 @@ class Deployment:
         launcher = self._launchers.get(name)
         if launcher is not None:
             await launcher.stop(container_id)
+        self._errands.start(f"forgetting of {container_id}", partial(self._forget_when_gone, name, container_id))
+
+    async def _forget_when_gone(self, launcher_name: str, container_id: str) -> None:
+        """What is left of a container after the platform is killed is only found if it is stored until then."""
+        updater = self._updaters.get(launcher_name)
+        if updater is not None:
+            await updater.until_gone(container_id)
         await self._stored(self._session.forget(container_id))
 
     async def _stored(self, writing: Awaitable[None]) -> None:
-        """Removing goes on without a disk: at the next start the container would only be found once more."""
+        """Removing goes on without a disk: at the next start the container would only be found once more.
+
+        One that was never confirmed is dropped then.
+        """
         try:
             await writing
         except NotStored:
@@ -251,8 +301,8 @@ class Deployment:
     def _limit(self, timeout_s: float) -> float:
         return timeout_s if timeout_s > 0 else self._start_time_s
 
-    def _checked(self, wish: PostAgentContainer) -> Starter:
-        """Return who can start this, if the platform meets its requirements."""
+    def _starter(self, wish: PostAgentContainer) -> Starter:
+        """Return who can start this."""
         kind = "NATIVE" if wish.client_config is None else wish.client_config.get("type")
         if kind in _THEIRS:
             # Clients look for these words (contract, section 1.3).
@@ -263,11 +313,17 @@ class Deployment:
         if starter is None:
             raise Undecodable(f"clientConfig.type {kind!r}: expected {' or '.join(self._starters)}")
         starter.check(wish)
-        provided = set(self._provisions.all())
-        missing = [requirement for requirement in wish.image.requires if requirement not in provided]
-        if missing:
-            raise ParameterMismatch(f"the image requires what this platform does not provide: {', '.join(missing)}")
         return starter
+
+    async def _check_requirements(self, starter: Starter, wish: PostAgentContainer) -> None:
+        """Look whether the platform provides what wish and image require; the wish first, it needs no image."""
+        for requires in (wish.image.requires, await starter.requirements(wish)):
+            provided = set(self._provisions.all())
+            missing = [requirement for requirement in requires if requirement not in provided]
+            if missing:
+                raise ParameterMismatch(
+                    f"the image requires what this platform does not provide: {', '.join(missing)}"
+                )
 
 
 def order_of(stored: StoredContainer, timeout_s: float) -> Order:

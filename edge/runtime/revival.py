@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from edge.errors import BadInput, NotReady, NotStored, OpacaError
+from edge.errors import BadInput, Conflict, NotReady, NotStored, OpacaError
 from edge.launcher.base import Launched, Order
 from edge.model.codec import decode
 from edge.model.json_value import JsonValue
@@ -26,8 +26,10 @@ _LONGEST_PAUSE_S = 300.0
 class Processes(Protocol):
     """The launcher whose containers may have outlived the platform."""
 
-    async def start(self, order: Order, *, is_kept: bool = False) -> Launched:
-        """Start a container; with `is_kept` a start that fails is followed by others."""
+    async def start(
+        self, order: Order, *, is_kept: bool = False, record: Mapping[str, JsonValue] | None = None
+    ) -> Launched:
+        """Start a container, on its old ports if it can; with `is_kept` a start that fails is followed by others."""
 
     async def adopt(self, order: Order, record: Mapping[str, JsonValue]) -> Launched | None:
         """Take over a container that still runs, by what was kept of it; None if it does not run any more."""
@@ -35,8 +37,11 @@ class Processes(Protocol):
     async def kill_strays(self, container_ids: Collection[str]) -> int:
         """Kill what containers of an earlier platform left behind."""
 
-    async def remove_other_folders(self, container_ids: Collection[str]) -> None:
-        """Remove the folders of containers that nobody can ask for any more."""
+    async def kill_others(self, container_ids: Collection[str]) -> int:
+        """Kill what runs of containers that are not among these."""
+
+    async def stop(self, container_id: str) -> bool:
+        """Stop a container and remove its folder; False if it did not run."""
 
 
 class Attached(Protocol):
@@ -70,17 +75,19 @@ class Revival:
         dropped = [s for s in stored if policy == "SHUTDOWN" or s.is_removed or not s.is_confirmed]
         ended = dropped if policy == "RECONNECT" else stored
         killed = await self._processes.kill_strays([s.container_id for s in ended if s.launcher == "process"])
+        for container in dropped:
+            await self._processes.stop(container.container_id)
+            await self._forget(container.container_id)
+        left = [s for s in stored if s not in dropped]
+        killed += await self._processes.kill_others([s.container_id for s in left])
         if killed:
             log.warning("%d processes of containers had outlived an earlier platform and were ended", killed)
-        for container in dropped:
-            await self._forget(container.container_id)
-        left = self._session.all()
-        await self._processes.remove_other_folders([s.container_id for s in left])
-        for container in left:
-            if container.launcher == "attached":
-                self._attach(container)
-            elif policy == "RECONNECT" and isinstance(container.launch, dict):
-                await self._adopt(container, container.launch)
+        async with asyncio.TaskGroup() as tasks:
+            for container in left:
+                if container.launcher == "attached":
+                    self._attach(container)
+                elif policy == "RECONNECT":
+                    tasks.create_task(self._adopt(container), name=f"adoption of {container.container_id}")
 
     async def run(self, default_directory: Path | None) -> None:
         """Start what is to run and does not yet, each container on its own."""
@@ -98,10 +105,8 @@ class Revival:
         except OpacaError as error:
             log.error("container %s could not be attached again: %s", stored.container_id, error.message)
 
-    async def _adopt(self, stored: StoredContainer, record: Mapping[str, JsonValue]) -> None:
-        launched = await self._processes.adopt(order_of(stored, self._start_time_s), record)
-        if launched is not None:
-            self._deployment.appeared(launched)
+    async def _adopt(self, stored: StoredContainer) -> None:
+        await self._processes.adopt(order_of(stored, self._start_time_s), _record(stored) or {})
 
     async def _keep_trying(self, stored: StoredContainer) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -109,9 +114,9 @@ class Revival:
         while self._session.get(stored.container_id) is not None:
             try:
                 async with self._slots:
-                    self._deployment.appeared(await self._processes.start(order, is_kept=True))
+                    await self._processes.start(order, is_kept=True, record=_record(stored))
                 return
-            except NotReady as error:
+            except (NotReady, NotStored, Conflict) as error:
                 log.error("container %s is not up yet: %s", stored.container_id, error.message)
                 return  # the launcher goes on
             except OpacaError as error:
@@ -153,6 +158,11 @@ class Revival:
             log.error("%s is skipped: %s", path, error)
         except OpacaError as error:
             log.error("%s did not start: %s", path, error.message)
+
+
+def _record(stored: StoredContainer) -> Mapping[str, JsonValue] | None:
+    """Return what the launcher of a process stored of it."""
+    return stored.launch if isinstance(stored.launch, dict) else None
 
 
 def _json_files(directory: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -50,6 +51,8 @@ class Session:
         self._database = database
         self._stored: dict[str, StoredContainer] = {}
         self._position = 0
+        # What is written must follow from what was written before, not from what stood there when it was wanted.
+        self._writing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read what is stored; rows that cannot be read are named in the log and left alone."""
@@ -75,15 +78,8 @@ class Session:
         Raises:
             NotStored: it could not be kept.
         """
-        self._position += 1
-        await self._database.write(
-            (
-                "INSERT INTO containers (container_id, position, launcher, record) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (container_id) DO UPDATE SET launcher = excluded.launcher, record = excluded.record",
-                (stored.container_id, self._position, stored.launcher, encode(stored).decode()),
-            )
-        )
-        self._stored[stored.container_id] = stored
+        async with self._writing:
+            await self._put(stored)
 
     async def change(self, container_id: str, **fields: object) -> None:
         """Store some fields of a container anew; one that is not stored is left alone.
@@ -91,11 +87,25 @@ class Session:
         Raises:
             NotStored: it could not be kept.
         """
-        stored = self._stored.get(container_id)
-        if stored is not None:
-            changed = msgspec.structs.replace(stored, **fields)
-            if changed != stored:
-                await self.put(changed)
+        async with self._writing:
+            stored = self._stored.get(container_id)
+            changed = None if stored is None else msgspec.structs.replace(stored, **fields)
+            if changed is not None and changed != stored:
+                await self._put(changed)
+
+    async def take_over(self, container_id: str, old_id: str) -> None:
+        """Store that a container came up in the place of another, which is to be stopped for good: both or neither.
+
+        Raises:
+            NotStored: it could not be kept.
+        """
+        async with self._writing:
+            changed = []
+            if (new := self._stored.get(container_id)) is not None:
+                changed.append(msgspec.structs.replace(new, is_confirmed=True))
+            if (old := self._stored.get(old_id)) is not None:
+                changed.append(msgspec.structs.replace(old, is_removed=True))
+            await self._put(*changed)
 
     async def forget(self, container_id: str) -> None:
         """Store a container no more.
@@ -103,5 +113,20 @@ class Session:
         Raises:
             NotStored: the disk is broken; it will be there again after a restart.
         """
-        if self._stored.pop(container_id, None) is not None:
-            await self._database.write(("DELETE FROM containers WHERE container_id = ?", (container_id,)))
+        async with self._writing:
+            if self._stored.pop(container_id, None) is not None:
+                await self._database.write(("DELETE FROM containers WHERE container_id = ?", (container_id,)))
+
+    async def _put(self, *changed: StoredContainer) -> None:
+        statements = []
+        for stored in changed:
+            self._position += 1
+            statements.append(
+                (
+                    "INSERT INTO containers (container_id, position, launcher, record) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (container_id) DO UPDATE SET launcher = excluded.launcher, record = excluded.record",
+                    (stored.container_id, self._position, stored.launcher, encode(stored).decode()),
+                )
+            )
+        await self._database.write(*statements)
+        self._stored.update((stored.container_id, stored) for stored in changed)

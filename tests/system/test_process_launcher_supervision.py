@@ -230,5 +230,5 @@ async def test_strays_of_an_earlier_run_are_killed_with_what_they_started(tmp_pa
         assert await laboratory.launcher.kill_strays(["another"]) == 0
         assert await laboratory.launcher.kill_strays([puppet.id]) == 2
         assert [pid for pid in pids if exists(pid)] == []
-        await laboratory.launcher.remove_others([])
+        await laboratory.launcher.stop(puppet.id)
         assert list((laboratory.state / "containers").iterdir()) == []

@@ -72,8 +72,8 @@ class Hosted:
         self._next_start_s = 0.0
         self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._grace_s = body.plan.image.stop_grace_s
-        # Who cannot take over a container may start it anew, with its data; one that was promised keeps its own.
-        self._is_folder_kept = life is not None or is_kept
+        # Who cannot take over a container may start it anew, with its data.
+        self._is_folder_kept = life is not None
         self._is_left_running = False
 
     @property

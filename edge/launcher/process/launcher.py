@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 # `stop` answers by then, whatever the container does; a longer grace ends in the background.
 _STOP_ANSWER_S = 3.5
 _CLOSE_GRACE_S = 3.0
+_MOST_NAMED = 20
 
 
 class ProcessLauncher:
@@ -178,9 +179,8 @@ class ProcessLauncher:
 
         Args:
             order: What to start.
-            is_kept: Whether a start that fails is followed by others, as after an end, and never costs it its data:
-                for containers that were promised before. The error is raised all the same; the registry is told when
-                it came up after all.
+            is_kept: Whether a start that fails is followed by others, as after an end: for containers that were
+                promised before. The error is raised all the same; the registry is told when it came up after all.
             record: What was stored of an earlier run of it: it gets the same host ports if they are free.
         Raises:
             NotReady: it did not come up, and nothing of it is left unless it is kept; says why, with its last output.
@@ -235,12 +235,13 @@ class ProcessLauncher:
         return None if hosted is None else await hosted.describe()
 
     async def stop(self, container_id: str) -> bool:
-        """Stop a container and remove its folder; False if it is none of this launcher's.
+        """Stop a container and remove its folder; False if nothing of this launcher's runs.
 
         Returns within 4 s; a longer grace ends later.
         """
         hosted = self._hosted.get(container_id)
         if hosted is None:
+            await asyncio.to_thread(self._house.folder(container_id).remove)
             return False
         hosted.ask_to_stop()
         try:
@@ -249,6 +250,12 @@ class ProcessLauncher:
         except TimeoutError:
             log.info("%s is given more time to end", hosted.name)
         return True
+
+    async def until_gone(self, container_id: str) -> None:
+        """Return when nothing of a container that was stopped is left, which may take longer than `stop`."""
+        hosted = self._hosted.get(container_id)
+        if hosted is not None:
+            await hosted.gone.wait()
 
     async def suspend(self, container_id: str) -> None:
         """End a container but keep its folder, so that `start` can bring it back; returns when nothing of it runs."""
@@ -261,20 +268,23 @@ class ProcessLauncher:
         """Kill what containers of an earlier run left behind; return how many processes that were."""
         return await ending.kill_strays(container_ids)
 
-    async def remove_others(self, container_ids: Collection[str]) -> int:
-        """Remove what is left of containers that are not among these, as nobody can ask for them any more.
+    async def kill_others(self, container_ids: Collection[str]) -> int:
+        """Kill what runs of containers that are not among these but have a folder; return how many processes that were.
 
-        A folder is there as long as anything of its container may run, whatever became of what was stored.
-
-        Returns:
-            How many of their processes were killed.
+        A folder is there as long as anything of its container may run, whatever became of what was stored. It stays:
+        what is in it may be all that is left after the loss of the database.
         """
         kept = {*container_ids, *self._hosted}
         others = await asyncio.to_thread(_others, self._house.containers, kept)
-        killed = await self.kill_strays(others) if others else 0
-        for container_id in others:
-            await asyncio.to_thread(self._house.folder(container_id).remove)
-        return killed
+        if not others:
+            return 0
+        log.warning(
+            "%s holds folders of containers that nobody knows any more, remove them if you do not need what is in"
+            " them: %s",
+            self._house.containers,
+            ", ".join(others[:_MOST_NAMED]),
+        )
+        return await self.kill_strays(others)
 
     async def record(self, container_id: str) -> dict[str, JsonValue]:
         """Return what `adopt` needs.
