@@ -211,6 +211,8 @@ class GuardedConnection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be parsed as HTTP, in the contract's form and without details."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the connection is gone, or was cut on purpose; that has been told where it was done
         if status >= 500:
             log.error("request %s %s failed", request.method, request.path, exc_info=exc)
         status = 431 if isinstance(exc, LineTooLong) else status

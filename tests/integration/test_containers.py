@@ -89,11 +89,12 @@ def test_deleting_ends_what_it_was_doing(platform: PlatformThread, lab: Laborato
         caller.send(request_bytes("POST", "/invoke/Wait", {"Content-Type": "application/json"}, b"{}"))
         reader.send(request_bytes("GET", "/stream/Drip"))
         until(lambda: sorted(lab.seen) == ["drips", "waits"], "both are at it")
+        head = reader.read_head()
         assert platform.ask("DELETE", f"/containers/{container_id(platform)}", timeout_s=4).text == "true"
         assert caller.read_response("POST").status == 502
         until(lambda: {"drips no more", "waits no more", "stopped"} <= set(lab.seen), "all has ended")
         with pytest.raises(WireClosed):
-            list(reader.read_pieces(reader.read_head()))
+            list(reader.read_pieces(head))
 
 
 def test_deleting_is_told_to_subscribers(platform: PlatformThread) -> None:
