@@ -17,7 +17,7 @@ ALLOWED = frozenset(
     (101, 200, 302, 400, 401, 403, 404, 405, 406, 408, 411, 413, 414, 415, 417, 422, 426, 431, 501, 502, 503, 505)
 )
 
-JSON_ROUTES = ("/invoke/Echo/tester", "/invoke/Area", "/send/tester", "/broadcast/other", "/containers")
+JSON_ROUTES = ("/invoke/Echo/tester", "/invoke/Area", "/send/two%20+%C3%BC", "/broadcast/other", "/containers")
 ROUTES = (
     *(("POST", path) for path in JSON_ROUTES),
     *(("GET", path) for path in ("/info", "/agents/tester", "/containers", "/stream/Count", "/history", "/subscribe")),
