@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 # Words that put a version before the one without them.
 _EARLIER = frozenset(("a", "alpha", "b", "beta", "c", "dev", "m", "pre", "preview", "rc", "snapshot"))
@@ -26,9 +27,11 @@ def version_key(version: str | None) -> tuple[tuple[int, int, str], ...]:
     if version is None:
         return ()
     pieces = _PIECES.findall(version.partition("+")[0].lower().removeprefix("v"))
-    while pieces and pieces[-1].isdigit() and not int(pieces[-1]) and len(pieces) > 1:
-        pieces.pop()  # 1.0 is 1
-    return (*(_rank(piece) for piece in pieces), (1, 0, ""))
+    numbers = list(takewhile(str.isdigit, pieces))
+    words = pieces[len(numbers) :]
+    while len(numbers) > 1 and not int(numbers[-1]):
+        numbers.pop()  # 1.0 is 1, and 1.0-beta is 1-beta
+    return (*(_rank(piece) for piece in (*numbers, *words)), (1, 0, ""))
 
 
 def _rank(piece: str) -> tuple[int, int, str]:

@@ -13,13 +13,16 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_READ_BYTES = 256 * 1024
 _MAX_LINE_BYTES = 16 * 1024
 _FOLLOW_PAUSE_S = 0.3
+# So often what was written during a copy is copied as well: each time it is less.
+_CATCH_UPS = 6
 
 
 class OutputLog:
     """The output file of a container and its predecessor.
 
     The file is only ever appended to by the container, which may outlive the platform: a pipe would then break it,
-    and fill up if nobody reads. It is bounded by copying its newest part and emptying it.
+    and fill up if nobody reads. It is bounded by copying its newest part and emptying it: both files together stay below
+    three times the limit, and what is written between two looks.
 
     Args:
         path: The file; its predecessor lies beside it, with `.1` at the end.
@@ -118,7 +121,11 @@ class OutputLog:
             old.flush()
             draft.replace(self.old_path)
             # What was written since is kept as well; only what comes within the next microseconds is lost.
-            old.write(file.read(self._limit_bytes))
+            for _ in range(_CATCH_UPS):
+                if not (since := file.read()):
+                    break
+                old.write(since[-self._limit_bytes :])
+                old.flush()
             file.truncate(0)
 
 

@@ -15,6 +15,8 @@ from edge.launcher.process.orphans import Orphanage
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+# In one pause.
+_LOOKS_AT_WRITERS = 10
 
 
 class Rounds:
@@ -43,23 +45,37 @@ class Rounds:
                 self._is_needed.clear()
                 continue
             try:
-                for hosted, reason in await asyncio.to_thread(self._look, list(self._hosted.values())):
-                    hosted.life.kill(reason)
+                await self._go_round()
             except Exception:  # supervise(): the next round may do better
                 log.exception("a look after the containers failed")
-            await asyncio.sleep(self._pause_s)
+                await asyncio.sleep(self._pause_s)
+
+    async def _go_round(self) -> None:
+        for hosted, reason in await asyncio.to_thread(self._look, list(self._hosted.values())):
+            hosted.life.kill(reason)
+        writing = [*self._hosted.values()]
+        for _ in range(_LOOKS_AT_WRITERS):
+            # Who has just filled a file will soon have filled the next one.
+            writing = await asyncio.to_thread(_rotate, writing)
+            await asyncio.sleep(self._pause_s / _LOOKS_AT_WRITERS if writing else self._pause_s)
+            if not writing:
+                return
 
     def _look(self, all_hosted: list[Hosted]) -> list[tuple[Hosted, str]]:
-        leaders: set[int] = set()
-        for hosted in all_hosted:
-            if hosted.life.watched is not None:
-                leaders.add(hosted.life.watched.pid)
-            try:
-                hosted.body.output.rotate()
-            except OSError as error:
-                log.warning("%s: its output cannot be bounded: %s", hosted.name, error)
-        self._orphanage.reap(leaders)
+        self._orphanage.reap({hosted.life.watched.pid for hosted in all_hosted if hosted.life.watched is not None})
         return list(_above_limit(all_hosted))
+
+
+def _rotate(all_hosted: list[Hosted]) -> list[Hosted]:
+    """Bound the output of containers; return those whose file was full."""
+    were_full: list[Hosted] = []
+    for hosted in all_hosted:
+        try:
+            if hosted.body.output.rotate():
+                were_full.append(hosted)
+        except OSError as error:
+            log.warning("%s: its output cannot be bounded: %s", hosted.name, error)
+    return were_full
 
 
 def _above_limit(all_hosted: Iterable[Hosted]) -> Iterable[tuple[Hosted, str]]:
