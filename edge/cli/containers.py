@@ -86,7 +86,7 @@ def show_one(status: ContainerStatus, output: Output) -> None:
         ("image", status.image),
         ("kind", status.launcher),
         ("state", status.state.value),
-        ("reason", first_line(status.reason)),
+        ("reason", status.reason.partition("\n")[0]),
         ("since", local_time(status.since)),
         ("process", text_of(status.pid)),
         ("port", text_of(status.host_port)),
@@ -102,9 +102,10 @@ def show_one(status: ContainerStatus, output: Output) -> None:
         output.line(line)
 
 
-def first_line(text: str) -> str:
-    """Return the first line of a text."""
-    return text.strip().partition("\n")[0]
+def first_line(reason: str) -> str:
+    """Return a reason without the lines below it, and without the words that announce them."""
+    first, has_more, _ = reason.strip().partition("\n")
+    return first.rpartition("; ")[0] or first if has_more and first.endswith(":") else first
 
 
 def limit_text(limit: Limit) -> str:
@@ -153,7 +154,8 @@ def _tell_changes(before: dict[str, ContainerStatus], known: Sequence[ContainerS
     """Print a line for each container that is new, gone, or not as it was."""
     for status in known:
         old = before.get(status.id)
-        if old is None or (old.state, old.since, old.reason) != (status.state, status.since, status.reason):
+        # Reasons count seconds down: they alone are no change.
+        if old is None or (old.state, old.since) != (status.state, status.since):
             _tell(status, status.state.value, output)
     for gone in before.keys() - {each.id for each in known}:
         _tell(before[gone], "gone", output)

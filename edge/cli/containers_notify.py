@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
         if output.is_json:
             output.json(has_answered)
         if not has_answered:
-            raise Failed(f"{label(status)} does not answer; opaca-edge containers shows what became of it")
+            raise Failed(f"{label(status)} does not answer; unless it is attached it was stopped")
         if not output.is_json:
             output.line(f"{label(status)} described itself anew")
 

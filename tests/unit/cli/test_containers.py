@@ -109,6 +109,13 @@ async def test_platform_that_tells_no_states_is_listed_by_what_opaca_knows(platf
     assert (refused.code, refused.err) == (1, f"error: {platform.url} does not tell which images it has\n")
 
 
+async def test_last_output_is_shown_with_one_container_only(containers: StandIn, command: Command) -> None:
+    reason = "it exited with status 7; it is not started again; its last output:\nKeyError: 'PIN'\n\x1b[2Jbye"
+    containers.answers["GET /edge/containers"] = [{**PUMP, "state": "crash-loop", "reason": reason}]
+    assert (await command("containers")).out.splitlines()[1].endswith("exited with status 7; it is not started again")
+    assert (await command("containers", "pump")).out.endswith("\nKeyError: 'PIN'\n\\x1b[2Jbye\n")
+
+
 async def test_no_containers_is_no_error(platform: StandIn, command: Command) -> None:
     platform.answers = {"GET /edge/containers": [], "GET /edge/images": []}
     ran = await command("containers")
