@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from edge.errors import NotFound, NotReady, NotStored, OpacaError, ParameterMismatch, Undecodable
+from edge.http.caller import Caller
 from edge.launcher.base import Launched, Launcher, Order, Starter, Updater
 from edge.model.image_names import plain_image_name
 from edge.model.requests import PostAgentContainer
@@ -19,6 +20,7 @@ from edge.runtime.errands import Errands
 from edge.runtime.logins import Logins
 from edge.runtime.provisions import Provisions
 from edge.runtime.session import Session, StoredContainer
+from edge.runtime.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Deployment:
         provisions: Provisions,
         session: Session,
         logins: Logins,
+        tenants: Tenants,
         errands: Errands,
         start_time_s: float,
     ) -> None:
@@ -44,6 +47,7 @@ class Deployment:
         self._provisions = provisions
         self._session = session
         self._logins = logins
+        self._tenants = tenants
         self._errands = errands
         self._start_time_s = start_time_s
         self._launchers: dict[str, Launcher] = {}
@@ -89,52 +93,64 @@ class Deployment:
         if gone is not None:
             log.info("container %s (%s) is gone", gone.description.image.image_name, container_id)
 
-    async def add(self, wish: PostAgentContainer, timeout_s: float, owner: str = "", file: str | None = None) -> str:
+    async def add(
+        self, wish: PostAgentContainer, timeout_s: float, caller: Caller | None = None, file: str | None = None
+    ) -> str:
         """Start a container and return its ID, which is kept before it is answered.
 
         Args:
             wish: What to start.
             timeout_s: Longest wait until it is ready; 0 or less takes the platform's.
-            owner: The acting user; empty without authentication.
+            caller: The acting user; None if the platform itself starts it.
             file: The file of DEFAULT_IMAGE_DIRECTORY it comes from.
         Raises:
             ParameterMismatch: configuration, requirements or parameters that do not fit.
             Undecodable: a `clientConfig` that no platform knows.
             NotFound: no such image.
             NotReady: it did not come up.
+            NotAllowed: the caller may not start this.
             NotStored: it could not be kept; it was stopped.
         """
         starter = self._starter(wish)
         await self._check_requirements(starter, wish)
-        job = partial(self._start, starter, wish, self._limit(timeout_s), owner, file)
+        job = partial(self._start, starter, wish, self._limit(timeout_s), caller, file)
         return await self._errands.run(f"start of {wish.image.image_name}", job)
 
-    async def update(self, wish: PostAgentContainer, timeout_s: float, owner: str = "") -> str:
+    async def update(self, wish: PostAgentContainer, timeout_s: float, caller: Caller | None = None) -> str:
         """Replace the one running container of the same image and return the new one's ID (contract, Decision 12).
 
         Raises:
-            ParameterMismatch: not exactly one runs, or it is one that cannot be updated. Others as `add`.
+            ParameterMismatch: not exactly one runs, or it is one that cannot be updated.
+            NotAllowed: it belongs to somebody else. Others as `add`.
         """
         starter = self._starter(wish)
-        job = partial(self._update, starter, wish, self._limit(timeout_s), owner)
+        job = partial(self._update, starter, wish, self._limit(timeout_s), caller)
         return await self._errands.run(f"update of {wish.image.image_name}", job)
 
-    async def remove(self, container_id: str) -> bool:
-        """Stop a container for good; False if there is none of that ID."""
+    async def remove(self, container_id: str, caller: Caller | None = None) -> bool:
+        """Stop a container for good; False if there is none of that ID.
+
+        Args:
+            caller: The acting user; None if the platform itself stops it.
+        Raises:
+            NotAllowed: it belongs to somebody else.
+        """
         stored = self._session.get(container_id)
         if self._directory.container(container_id) is None and (stored is None or stored.is_removed):
             return False
+        self._check_removing(caller, container_id)
         await self._errands.run(f"stop of {container_id}", partial(self._remove, container_id))
         return True
 
-    async def notify(self, container_id: str) -> bool:
+    async def notify(self, container_id: str, caller: Caller | None = None) -> bool:
         """Ask a container what it is now; False if it does not answer.
 
         One that does not is removed, but for attached ones, which stay listed as away (contract, Q22, Decision 9).
 
         Raises:
-            NotFound: no such container.
+            NotFound: no such container. NotAllowed: the caller may not speak for it.
         """
+        self._tenants.check_notifying(caller, container_id)
         container = self._directory.container(container_id)
         if container is None:
             raise NotFound(f"there is no container {container_id}")
@@ -171,19 +187,32 @@ class Deployment:
         starter: Starter,
         wish: PostAgentContainer,
         limit_s: float,
-        owner: str,
+        caller: Caller | None,
         file: str | None,
         old_id: str | None = None,
     ) -> str:
         """Start a container; `old_id` is the one whose place it takes, which is to be stopped afterwards."""
-        container_id = starter.existing_id(owner, wish) or str(uuid4())
+        owner = self._tenants.owner(caller)
+        existing_id = starter.existing_id(owner, wish)
+        self._tenants.check_attaching(caller, wish, existing_id)
+        container_id = existing_id or str(uuid4())
         before = self._session.get(container_id)
-        stored = StoredContainer(container_id=container_id, launcher=starter.name, wish=wish, owner=owner, file=file)
+        stored = StoredContainer(
+            container_id=container_id,
+            launcher=starter.name,
+            wish=wish,
+            token=self._tenants.token(container_id, starter.name),
+            owner=owner,
+            attached_by=self._tenants.board(caller),
+            file=file,
+        )
         if before is None:
             # What was answered with this ID before stays as it is until the new one is there.
             await self._session.put(stored)
         self._starting.add(container_id)
         try:
+            if before is None:
+                await self._tenants.move_in(stored, caller)
             launched = await starter.start(order_of(stored, limit_s))
             try:
                 await self._confirm(starter, stored, old_id)
@@ -221,7 +250,7 @@ class Deployment:
             stored.container_id, wish=stored.wish, owner=stored.owner, is_confirmed=True, **launch
         )
 
-    async def _update(self, starter: Starter, wish: PostAgentContainer, limit_s: float, owner: str) -> str:
+    async def _update(self, starter: Starter, wish: PostAgentContainer, limit_s: float, caller: Caller | None) -> str:
         async with self._updating:
             old = self._only_one_of(plain_image_name(wish.image.image_name))
             updater = self._updaters.get(old.launcher)
@@ -230,6 +259,7 @@ class Deployment:
                     f"container {old.container_id} of image {wish.image.image_name} is {old.launcher}:"
                     " only containers that the platform started as processes can be updated"
                 )
+            self._check_removing(caller, old.container_id)
             await self._check_requirements(updater, wish)
             stored = self._session.get(old.container_id)
             file = None if stored is None else stored.file
@@ -237,7 +267,7 @@ class Deployment:
             if is_exclusive:
                 await updater.suspend(old.container_id)
             try:
-                new_id = await self._start(updater, wish, limit_s, owner, file, old.container_id)
+                new_id = await self._start(updater, wish, limit_s, caller, file, old.container_id)
             except OpacaError:
                 if is_exclusive and stored is not None:
                     await self._bring_back(updater, stored)
@@ -262,6 +292,7 @@ class Deployment:
         name = container.launcher if container is not None else stored.launcher if stored is not None else ""
         self._logins.forget(container_id)
         await self._stored(self._session.change(container_id, is_removed=True))
+        await self._tenants.move_out(container_id)
         launcher = self._launchers.get(name)
         if launcher is not None:
             await launcher.stop(container_id)
@@ -283,6 +314,11 @@ class Deployment:
             await writing
         except NotStored:
             pass
+
+    def _check_removing(self, caller: Caller | None, container_id: str) -> None:
+        container, stored = self._directory.container(container_id), self._session.get(container_id)
+        owner = container.description.owner if container is not None else stored.owner if stored is not None else ""
+        self._tenants.check_removing(caller, container_id, owner or "")
 
     def _only_one_of(self, name: str) -> LocalContainer:
         running = [container for container in self._directory.containers if name in self._names_of(container)]
@@ -321,9 +357,7 @@ class Deployment:
             provided = set(self._provisions.all())
             missing = [requirement for requirement in requires if requirement not in provided]
             if missing:
-                raise ParameterMismatch(
-                    f"the image requires what this platform does not provide: {', '.join(missing)}"
-                )
+                raise ParameterMismatch(f"the image requires what this platform does not provide: {', '.join(missing)}")
 
 
 def order_of(stored: StoredContainer, timeout_s: float) -> Order:
