@@ -6,7 +6,8 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from edge.launcher.process import kin
 from edge.launcher.process.exits import Watched, all_end
@@ -41,9 +42,13 @@ async def sweep(marks: Marks, leaf: CgroupLeaf | None, ended: Iterable[int] = ()
     await asyncio.to_thread(kin.reap, (killed | set(ended)) - {marks.leader})
 
 
-async def kill_strays(container_ids: Collection[str]) -> int:
-    """Kill what containers of an earlier run left behind; return how many processes that were."""
-    killed = await _kill_all(lambda: kin.strays(container_ids), "an earlier run")
+async def kill_strays(containers: Path, is_wanted: Callable[[str], bool]) -> int:
+    """Kill what containers of an earlier run left behind; return how many processes that were.
+
+    Args:
+        containers, is_wanted: As for `kin.strays`.
+    """
+    killed = await _kill_all(lambda: kin.strays(containers, is_wanted), "an earlier run")
     await asyncio.to_thread(kin.reap, killed)
     return len(killed)
 

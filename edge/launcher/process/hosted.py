@@ -276,7 +276,8 @@ class Hosted:
     def _kept_ports(self) -> HostPorts | None:
         """Return the ports of the last life if nobody took them meanwhile, so that the container stays where it is."""
         ports = self.life.ports
-        if ports is None or all(is_free(port) for port in (ports.api, *ports.extra.values())):
+        # On loopback: elsewhere the platform itself may serve the container's files on that port.
+        if ports is None or is_free(ports.api, host="127.0.0.1"):
             return ports
         self.body.house.tcp_ports.release(ports)
         return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _MAX_ENVIRON_BYTES = 1024 * 1024
+_VARIABLE = b"CONTAINER_ID="
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +79,31 @@ class Marks:
     leader: int | None = None
 
 
-def members(marks: Marks, processes: Mapping[int, Process] | None = None) -> dict[int, Process]:
-    """Return the processes of a container, its zombies included; never this process itself."""
+def members(
+    marks: Marks, processes: Mapping[int, Process] | None = None, *, is_thorough: bool = True
+) -> dict[int, Process]:
+    """Return the processes of a container, its zombies included; never this process itself.
+
+    Args:
+        marks: What tells them.
+        processes: All processes; None reads them now.
+        is_thorough: Whether to look into every process; else only into orphans that came to this process.
+    """
     processes = all_processes() if processes is None else processes
-    roots = {process.pid for process in processes.values() if _belongs(process, marks)}
-    found = roots | _descendants(processes, roots)
-    found.discard(os.getpid())
-    return {pid: processes[pid] for pid in found}
+    roots = {process.pid for process in processes.values() if _belongs(process, marks, is_thorough)}
+    return _with_descendants(processes, roots)
 
 
-def strays(container_ids: Collection[str]) -> dict[int, Process]:
-    """Return the processes of containers of an earlier run, and what they started."""
-    wanted = {_entry(container_id) for container_id in container_ids}
+def strays(containers: Path, is_wanted: Callable[[str], bool]) -> dict[int, Process]:
+    """Return the processes of containers of an earlier run, and what they started.
+
+    Args:
+        containers: Folder of the containers' folders.
+        is_wanted: Says of a container's ID whether its processes are meant.
+    """
     processes = all_processes()
-    roots = {pid for pid in processes if pid != os.getpid() and not wanted.isdisjoint(_environment(pid))}
-    found = roots | _descendants(processes, roots)
-    found.discard(os.getpid())
-    return {pid: processes[pid] for pid in found}
+    roots = {pid for pid in processes if pid != os.getpid() and _is_stray(pid, containers, is_wanted)}
+    return _with_descendants(processes, roots)
 
 
 def kill(process: Process, number: int = signal.SIGKILL) -> None:
@@ -145,16 +154,26 @@ def _proportional_bytes(process: Process) -> int:
     return process.memory_bytes
 
 
-def _belongs(process: Process, marks: Marks) -> bool:
+def _is_stray(pid: int, containers: Path, is_wanted: Callable[[str], bool]) -> bool:
+    owners = {entry[len(_VARIABLE) :].decode("utf-8", "replace") for entry in _environment(pid) if _is_id(entry)}
+    owners |= {Path(link).parent.name for link in _outputs(pid) if Path(link).parent.parent == containers}
+    return any(map(is_wanted, owners))
+
+
+def _is_id(entry: bytes) -> bool:
+    return entry.startswith(_VARIABLE)
+
+
+def _belongs(process: Process, marks: Marks, is_thorough: bool) -> bool:
     if marks.leader is not None and marks.leader in (process.pid, process.group, process.session):
         return True
-    if process.is_zombie or process.pid == os.getpid():
+    if process.is_zombie or process.pid == os.getpid() or not (is_thorough or process.parent == os.getpid()):
         return False
     return _entry(marks.container_id) in _environment(process.pid) or str(marks.output) in _outputs(process.pid)
 
 
 def _entry(container_id: str) -> bytes:
-    return b"CONTAINER_ID=" + container_id.encode()
+    return _VARIABLE + container_id.encode()
 
 
 def _environment(pid: int) -> list[bytes]:
@@ -169,6 +188,12 @@ def _outputs(pid: int) -> Iterator[str]:
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             yield str(Path(f"/proc/{pid}/fd/{descriptor}").readlink())
+
+
+def _with_descendants(processes: Mapping[int, Process], roots: Collection[int]) -> dict[int, Process]:
+    found = {*roots, *_descendants(processes, roots)}
+    found.discard(os.getpid())
+    return {pid: processes[pid] for pid in found}
 
 
 def _descendants(processes: Mapping[int, Process], roots: Collection[int]) -> set[int]:

@@ -266,7 +266,8 @@ class ProcessLauncher:
 
     async def kill_strays(self, container_ids: Collection[str]) -> int:
         """Kill what containers of an earlier run left behind; return how many processes that were."""
-        return await ending.kill_strays(container_ids)
+        wanted = frozenset(container_ids)
+        return await ending.kill_strays(self._house.containers, lambda container_id: container_id in wanted)
 
     async def kill_others(self, container_ids: Collection[str]) -> int:
         """Kill what runs of containers that are not among these but have a folder; return how many processes that were.

@@ -250,8 +250,7 @@ class Life:
     async def _is_taken_by_stranger(self) -> bool:
         # Its own children may hold the port; they go first.
         await self.end(0)
-        ports = self.ports
-        return ports is not None and not all(is_free(port) for port in (ports.api, *ports.extra.values()))
+        return self.ports is not None and not is_free(self.ports.api, host="127.0.0.1")
 
     def _was_out_of_memory(self, leaf: CgroupLeaf) -> bool:
         return leaf.oom_kills > self._oom_kills

@@ -21,8 +21,8 @@ class OutputLog:
     """The output file of a container and its predecessor.
 
     The file is only ever appended to by the container, which may outlive the platform: a pipe would then break it,
-    and fill up if nobody reads. It is bounded by copying its newest part and emptying it: both files together stay below
-    three times the limit, and what is written between two looks.
+    and fill up if nobody reads. It is bounded by copying its newest part and emptying it: both files together stay
+    below three times the limit, and what is written between two looks.
 
     Args:
         path: The file; its predecessor lies beside it, with `.1` at the end.

@@ -93,13 +93,19 @@ class PortRegistry:
         raise Overloaded(f"all ports from {self._ports[0]} to {self._ports[-1]} are taken")
 
 
-def is_free(port: int, is_udp: bool = False) -> bool:
-    """Tell whether nobody listens on a port of this machine; a connection that is just ending does not count."""
+def is_free(port: int, is_udp: bool = False, host: str = "") -> bool:
+    """Tell whether nobody listens on a port of this machine; a connection that is just ending does not count.
+
+    Args:
+        port: The port.
+        is_udp: Whether UDP is meant, not TCP.
+        host: Address that matters; empty for any.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as probe:
         if not is_udp:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise

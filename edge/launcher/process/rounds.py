@@ -83,7 +83,9 @@ def _above_limit(all_hosted: Iterable[Hosted]) -> Iterable[tuple[Hosted, str]]:
     processes = kin.all_processes() if limited else {}
     for hosted, limit_bytes in limited:
         assert limit_bytes is not None
-        used_bytes = kin.memory_bytes(kin.members(hosted.life.marks, processes).values(), limit_bytes)
+        used_bytes = kin.memory_bytes(
+            kin.members(hosted.life.marks, processes, is_thorough=False).values(), limit_bytes
+        )
         if used_bytes > limit_bytes:
             yield (
                 hosted,
@@ -101,7 +103,9 @@ def _is_watched_for_memory(hosted: Hosted) -> bool:
 def statuses_of(all_hosted: list[Hosted]) -> list[ContainerStatus]:
     """Return how containers are doing. Blocks for reading /proc."""
     processes = kin.all_processes()
-    return [_status(hosted, kin.members(hosted.life.marks, processes).values()) for hosted in all_hosted]
+    return [
+        _status(hosted, kin.members(hosted.life.marks, processes, is_thorough=False).values()) for hosted in all_hosted
+    ]
 
 
 def _status(hosted: Hosted, processes: Iterable[kin.Process]) -> ContainerStatus:
