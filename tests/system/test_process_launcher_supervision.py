@@ -225,10 +225,13 @@ async def test_strays_of_an_earlier_run_are_killed_with_what_they_started(tmp_pa
         laboratory.puppet()
         puppet = await laboratory.start()
         pids = [await puppet.pid(), await puppet.do("child", command=["/bin/sleep", "3600"], leaves=True)]
+        before = set(await asyncio.to_thread(laboratory.launcher.processes, puppet.id))
+        await puppet.do("orphan", command=["/bin/sleep", "3600"])  # its environment is empty, its output tells
+        pids += set(await asyncio.to_thread(laboratory.launcher.processes, puppet.id)) - before
         await laboratory.launcher.close(leave_running=True)
     async with launching(tmp_path) as laboratory:
         assert await laboratory.launcher.kill_strays(["another"]) == 0
-        assert await laboratory.launcher.kill_strays([puppet.id]) == 2
+        assert await laboratory.launcher.kill_strays([puppet.id]) == len(pids) == 3
         assert [pid for pid in pids if exists(pid)] == []
         await laboratory.launcher.stop(puppet.id)
         assert list((laboratory.state / "containers").iterdir()) == []

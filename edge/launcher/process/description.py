@@ -25,7 +25,12 @@ def as_shown(
         connectivity=replace(
             connectivity,
             api_port_mapping=ports.api,
-            extra_port_mappings={ports.extra[own]: description for own, description in plan.extra_ports.items()},
+            extra_port_mappings={
+                # One that was taken over has the ports of the image as it was then.
+                ports.extra[own]: description
+                for own, description in plan.extra_ports.items()
+                if own in ports.extra
+            },
         ),
     )
 

@@ -188,7 +188,9 @@ class ProcessLauncher:
         """
         body = self._body(order, await self.plan(order.wish))
         kept = None if record is None else ProcessRecord.from_json(record)
-        ports = kept.ports if kept is not None and self._house.tcp_ports.claim_free(kept.ports) else None
+        ports = None
+        if kept is not None and kept.ports.extra.keys() == body.plan.extra_ports.keys():
+            ports = kept.ports if self._house.tcp_ports.claim_free(kept.ports) else None
         try:
             hosted = self._host(Hosted(body, is_kept=is_kept, ports=ports))
         except Conflict:
