@@ -189,19 +189,29 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             images=images,
         )
         revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
-        lan_host = None if is_loopback(config.host) else urlsplit(base_url).hostname
-        async with (
-            processes,
-            PortForwards(partial(serving_files, http)) as forwards,
-            PublishedPorts(directory.container_ids, processes, forwards, config.host, lan_host) as ports,
-        ):
-            directory.on_change = ports.look
+        async with processes, _published_ports(config, base_url, directory, processes, http):
             yield _Parts(platform=platform, bundled=bundled, attached=attached, schemas=schemas, revival=revival)
-            directory.on_change = None
             await processes.close(
                 leave_running=config.session_policy is SessionPolicy.RECONNECT,
                 are_folders_kept=config.session_policy is not SessionPolicy.SHUTDOWN,
             )
+
+
+@asynccontextmanager
+async def _published_ports(
+    config: PlatformConfig, base_url: str, directory: Directory, processes: ProcessLauncher, http: HttpClient
+) -> AsyncIterator[None]:
+    """Serve ports of listed processes."""
+    lan_host = None if is_loopback(config.host) else urlsplit(base_url).hostname
+    async with (
+        PortForwards(partial(serving_files, http)) as forwards,
+        PublishedPorts(directory.container_ids, processes, forwards, config.host, lan_host) as ports,
+    ):
+        directory.on_change = ports.look
+        try:
+            yield
+        finally:
+            directory.on_change = None
 
 
 def _gate(config: PlatformConfig, base_url: str) -> OpenGate:

@@ -47,9 +47,9 @@ def route_table(platform: Platform) -> RouteTable:
             _post("/containers/login/{id}", containers.login, USER, Kind.TEXT),
             _post("/containers/logout/{id}", containers.logout, USER, Kind.JSON),
             # Outside OPACA: for the command and for operators.
-            _get("/edge/containers", operation.containers, USER),
-            _get("/edge/containers/{id}/log", operation.log, USER, Kind.DOCUMENT),
-            _get("/edge/images", operation.images, USER),
+            _own("/edge/containers", operation.containers, USER, Kind.JSON),
+            _own("/edge/containers/{id}/log", operation.log, USER, Kind.OCTETS),
+            _own("/edge/images", operation.images, USER, Kind.JSON),
             _get("/v3/api-docs/actions", documents.actions, GUEST, Kind.TEXT),
             _get("/v3/api-docs", documents.api_json, OPEN, Kind.DOCUMENT),
             _get("/v3/api-docs.yaml", documents.api_yaml, OPEN, Kind.DOCUMENT),
@@ -86,3 +86,8 @@ def _post(path: str, handler: Handler, role: Role, produces: Kind) -> Route:
 
 def _changing(method: str, path: str, handler: Handler, role: Role, produces: Kind) -> Route:
     return Route(method=method, path=path, handler=handler, role=role, produces=produces, makes_events=True)
+
+
+def _own(path: str, handler: Handler, role: Role, produces: Kind) -> Route:
+    """Return a route outside OPACA, closed to pages of other origins: logs of containers are nobody else's business."""
+    return Route(method="GET", path=path, handler=handler, role=role, produces=produces, has_cors=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -353,11 +353,14 @@ class Deployment:
 
     async def _check_requirements(self, starter: Starter, wish: PostAgentContainer) -> None:
         """Look whether the platform provides what wish and image require; the wish first, it needs no image."""
-        for requires in (wish.image.requires, await starter.requirements(wish)):
-            provided = set(self._provisions.all())
-            missing = [requirement for requirement in requires if requirement not in provided]
-            if missing:
-                raise ParameterMismatch(f"the image requires what this platform does not provide: {', '.join(missing)}")
+        self._demand(wish.image.requires)
+        self._demand(await starter.requirements(wish))
+
+    def _demand(self, requires: Sequence[str]) -> None:
+        provided = set(self._provisions.all())
+        missing = [requirement for requirement in requires if requirement not in provided]
+        if missing:
+            raise ParameterMismatch(f"the image requires what this platform does not provide: {', '.join(missing)}")
 
 
 def order_of(stored: StoredContainer, timeout_s: float) -> Order:
