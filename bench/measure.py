@@ -121,16 +121,20 @@ def growth(full: bool) -> Iterator[Row]:
     """What a platform keeps of calls and of connections that are over."""
     calls, reconnects = (1_000_000, 10_000) if full else (20_000, 500)
     with servers.platform() as ours:
-        load(ours, ECHO, 16, f"{calls // 10}x")  # pools, history and caches are full then
+        _use(ours, calls // 10, reconnects // 10)  # pools, history and caches are full then
         rss, descriptors = ours.memory_kib()[0], ours.descriptors()
-        load(ours, ECHO, 16, f"{calls}x")
-        for _ in range(reconnects // 50):
-            load(ours, ECHO, 50, "50x")
-        time.sleep(1)
+        _use(ours, calls, reconnects)
         grown, more_descriptors = ours.memory_kib()[0] - rss, ours.descriptors() - descriptors
     what = f"growth, {calls:,} invokes, {reconnects:,} connections"
     yield Row(what=what, ours=grown / 1024, unit="MiB", budget="<= 1 MiB", holds=grown <= 1024)
     yield Row(what="   descriptors", ours=more_descriptors, unit="more", budget="0", holds=more_descriptors == 0)
+
+
+def _use(server: Server, calls: int, reconnects: int) -> None:
+    load(server, ECHO, 16, f"{calls}x")
+    for _ in range(max(reconnects // 50, 1)):
+        load(server, ECHO, 50, "50x")
+    time.sleep(1)
 
 
 def load(server: Server, path: str, connections: int, amount: str) -> Result:
