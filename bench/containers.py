@@ -15,8 +15,9 @@ from statistics import median
 from typing import Any
 
 from bench import servers
-from bench.measure import ECHO, Row, alternate, median_of, ratio_of
+from bench.measure import ECHO, alternate, median_of, ratio_of
 from bench.servers import LOAD_CORE, ROOT, Server, free_port, running
+from bench.table import Row
 
 _STARTS = 9
 _WISH = {"image": {"imageName": "echo"}}

@@ -36,7 +36,7 @@ async def serve(tcp_port: int) -> None:
         body = info if request.method == "GET" else await request.read()
         return web.Response(body=body, content_type="application/json")
 
-    server = web.Server(answer, access_log=None)  # type: ignore[arg-type]
+    server = web.Server(answer, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", tcp_port)
     await listening.serve_forever()
 
