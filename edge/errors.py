@@ -1,30 +1,30 @@
 """The error tree of the platform; it knows no HTTP (`edge.http.errors` gives each class a status).
 
-    OpacaError
-    ├── BadInput                 the caller's request cannot be understood or does not fit
-    │   ├── ParameterMismatch    arguments, query values, requirements, configuration that do not fit
-    │   ├── Undecodable          JSON that is malformed or does not fit the model
-    │   ├── EmptyBody            no JSON where a model is expected
-    │   ├── BrokenRequest        the HTTP framing or the path is not valid
-    │   ├── UnsupportedContent   a body that is not JSON
-    │   ├── NotAcceptable        the caller accepts nothing that we can produce
-    │   ├── TooLarge             a body above the limit
-    │   └── TooSlow              a body that does not arrive in time
-    ├── NotFound                 no such agent, action, stream, container, image, connection
-    ├── Conflict                 the name is taken
-    ├── NotLoggedIn              no token, or one that is not valid
-    ├── NotAllowed               role, owner or origin forbid it
-    ├── ActionFailed             an agent of ours raised, hung or returned what is no JSON
-    ├── CalleeError              the container or platform asked did not deliver
-    │   ├── RemoteError          it answered with an error (kept as `cause`)
-    │   ├── Unreachable          it could not be reached, or went away
-    │   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
-    │   ├── NotReady             a container that did not come up
-    │   ├── NotKept              a leg that promises durability could not keep the message
-    │   └── BadAnswer            it answered with success, but not as the contract says
-    ├── NotStored                this platform cannot keep what it should: its disk is full or broken
-    ├── Overloaded               a limit of this platform is reached; try again later
-    └── Unsupported              the contract knows it, this party does not offer it
+OpacaError
+├── BadInput                 the caller's request cannot be understood or does not fit
+│   ├── ParameterMismatch    arguments, query values, requirements, configuration that do not fit
+│   ├── Undecodable          JSON that is malformed or does not fit the model
+│   ├── EmptyBody            no JSON where a model is expected
+│   ├── BrokenRequest        the HTTP framing or the path is not valid
+│   ├── UnsupportedContent   a body that is not JSON
+│   ├── NotAcceptable        the caller accepts nothing that we can produce
+│   ├── TooLarge             a body above the limit
+│   └── TooSlow              a body that does not arrive in time
+├── NotFound                 no such agent, action, stream, container, image, connection
+├── Conflict                 the name is taken
+├── NotLoggedIn              no token, or one that is not valid
+├── NotAllowed               role, owner or origin forbid it
+├── ActionFailed             an agent of ours raised, hung or returned what is no JSON
+├── CalleeError              the container or platform asked did not deliver
+│   ├── RemoteError          it answered with an error (kept as `cause`)
+│   ├── Unreachable          it could not be reached, or went away
+│   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
+│   ├── NotReady             a container that did not come up
+│   ├── NotKept              a leg that promises durability could not keep the message
+│   └── BadAnswer            it answered with success, but not as the contract says
+├── NotStored                this platform cannot keep what it should: its disk is full or broken
+├── Overloaded               a limit of this platform is reached; try again later
+└── Unsupported              the contract knows it, this party does not offer it
 """
 
 from __future__ import annotations

@@ -123,5 +123,3 @@ _TOKEN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 def _is_media_type(text: str) -> bool:
     # What is echoed into a header must not be able to write another one.
     return _TOKEN_CHARACTERS.issuperset(text)
-
-

@@ -54,6 +54,4 @@ class Catalogue:
                 self.actions.setdefault(action.name, []).append(offer)
             offered.update(action.name for action in agent.actions)
             for stream in agent.streams:
-                self.streams.setdefault(stream.name, []).append(
-                    StreamOffer(container_id, agent.agent_id, stream.mode)
-                )
+                self.streams.setdefault(stream.name, []).append(StreamOffer(container_id, agent.agent_id, stream.mode))

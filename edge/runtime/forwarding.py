@@ -111,8 +111,7 @@ class Forwarding:
         """
         options = call.options()
         legs = [
-            self._leg(target, channel, message, options)
-            for target in resolution.for_broadcast(self._directory, call)
+            self._leg(target, channel, message, options) for target in resolution.for_broadcast(self._directory, call)
         ]
         outcomes = await asyncio.gather(*legs, return_exceptions=True)
         failures: list[CalleeError] = []
@@ -149,9 +148,7 @@ class Forwarding:
                 raise failure or NotFound(_unknown("stream", stream, agent_id, call))
             yield pieces
 
-    async def post_stream(
-        self, call: Call, stream: str, pieces: AsyncIterator[bytes], agent_id: str | None
-    ) -> None:
+    async def post_stream(self, call: Call, stream: str, pieces: AsyncIterator[bytes], agent_id: str | None) -> None:
         """Hand a stream of bytes to an agent; another one is asked only while none of the bytes has been taken.
 
         Raises:
