@@ -8,7 +8,7 @@ from edge.runtime.platform import Platform
 
 
 class InfoHandlers:
-    """Handlers of `/info`, `/config`, `/history` and `GET /connections`."""
+    """Handlers of `/info`, `/config` and `/history`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -24,7 +24,3 @@ class InfoHandlers:
     async def history(self, request: Request) -> Reply:
         """`GET /history`, oldest first."""
         return json_reply(self._platform.history.events())
-
-    async def connections(self, request: Request) -> Reply:
-        """`GET /connections`."""
-        return json_reply([peer.url for peer in self._platform.directory.peers])

@@ -99,6 +99,16 @@ class Directory:
             self._changed()
         return container
 
+    def put_peer(self, peer: Peer) -> None:
+        """Add a connected platform, or replace the one of the same URL in its place."""
+        self._peers[peer.url] = peer
+        self._peer_list = tuple(self._peers.values())
+
+    def remove_peer(self, url: str) -> None:
+        """Take a connected platform out; nothing happens if there is none of that URL."""
+        if self._peers.pop(url, None) is not None:
+            self._peer_list = tuple(self._peers.values())
+
     def agent(self, agent_id: str) -> AgentDescription | None:
         """Return the description of an agent: of a local one, else of one on a connected platform."""
         for container in self.with_agent(agent_id):

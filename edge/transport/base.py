@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from edge.model.json_value import JsonValue
-from edge.model.requests import Login, Message
+from edge.model.requests import ConnectionRequest, Event, Login, Message
 
 
 class CallOptions(Struct, frozen=True, kw_only=True):
@@ -84,3 +84,23 @@ class Transport(Protocol):
 
     async def logout(self, options: CallOptions) -> bool:
         """Log out the user whose `login_token` the options carry."""
+
+
+class PlatformTransport(Transport, Protocol):
+    """What can be asked of another platform besides; errors as for `Transport`."""
+
+    async def connect(self, wish: ConnectionRequest, relate_to: str | None = None) -> bool:
+        """Ask it to connect to a platform; false if it is connected already.
+
+        Args:
+            relate_to: ID of the CALL event that this belongs to.
+        """
+
+    async def disconnect(self, wish: ConnectionRequest, relate_to: str | None = None) -> bool:
+        """Ask it to disconnect from a platform; false if it was not connected. `relate_to` as above."""
+
+    async def fresh_token(self) -> str:
+        """Return a new token for the user of the one that is sent."""
+
+    def events(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Subscribe to a topic and yield its events as they come; the iteration ends only by an error."""

@@ -41,11 +41,13 @@ class HttpClient(Session):
 
     Args:
         on_forward: Told of each call that got connected and belongs to an event.
+        sender_id: Sent as `sender-id` with every call, whatever its options say; None leaves it to them.
     """
 
-    def __init__(self, on_forward: OnForward | None = None) -> None:
+    def __init__(self, on_forward: OnForward | None = None, sender_id: str | None = None) -> None:
         super().__init__()
         self.on_forward = on_forward
+        self.sender_id = sender_id
 
     def transport(self, base_url: str, *, token: str = "", kind: Kind = Kind.CONTAINER) -> HttpTransport:
         """Return the transport to a target; nothing is sent yet.
@@ -72,6 +74,8 @@ class HttpTransport:
         self._wire_url = self._base_url if self._base_url.isascii() else str(URL(self._base_url))
         self._kind = kind
         self._headers = {"Content-Type": "application/json; charset=UTF-8"}
+        if client.sender_id is not None:
+            self._headers["sender-id"] = client.sender_id
         if token:
             if not token.isprintable() or not token.isascii():
                 raise ParameterMismatch("token: expected printable ASCII characters only")
@@ -291,7 +295,7 @@ def _query(options: CallOptions) -> list[tuple[str, str]]:
 
 def _with_options(headers: dict[str, str], options: CallOptions, is_login_token_sent: bool) -> dict[str, str]:
     headers = dict(headers)
-    if options.sender_id is not None:
+    if options.sender_id is not None and "sender-id" not in headers:
         headers["sender-id"] = options.sender_id
     if is_login_token_sent and options.login_token is not None:
         headers["ContainerLoginToken"] = options.login_token

@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHan
 from edge.errors import BadAnswer, BadInput, Cause, RemoteError, Unreachable
 from edge.model.codec import decode
 from edge.model.requests import Event
-from edge.transport.http_session import Session, failure
+from edge.transport.http_session import Redirected, Session, failure
 
 _HANDSHAKE_S = 10.0
 # The platform pings every 10 s; a connection that does not answer ours for half of this is given up.
@@ -20,11 +20,14 @@ _MAX_EVENT_BYTES = 64 * 1024
 
 
 @asynccontextmanager
-async def subscription(client: Session, base_url: str, token: str, topic: str) -> AsyncIterator[AsyncIterator[Event]]:
+async def subscription(
+    client: Session, base_url: str, token: str, topic: str, *, heartbeat_s: float = _HEARTBEAT_S
+) -> AsyncIterator[AsyncIterator[Event]]:
     """Subscribe to a topic and yield its events as they come; leaving ends the subscription.
 
     Args:
         topic: A slash and the first segment of a route: `/containers`.
+        heartbeat_s: How often it is asked whether it is still there; half of this is waited for its answer.
     Raises:
         RemoteError: the platform refuses.
         Unreachable: no connection; inside the iteration: it ended.
@@ -34,11 +37,13 @@ async def subscription(client: Session, base_url: str, token: str, topic: str) -
     url = "ws" + base_url.removeprefix("http") + "/subscribe"
     try:
         async with asyncio.timeout(_HANDSHAKE_S):
-            socket = await client.aiohttp.ws_connect(
-                url, headers=headers, heartbeat=_HEARTBEAT_S, max_msg_size=_MAX_EVENT_BYTES
+            socket = await client.sockets.ws_connect(
+                url, headers=headers, heartbeat=heartbeat_s, max_msg_size=_MAX_EVENT_BYTES
             )
     except WSServerHandshakeError as error:
         raise RemoteError(f"{base_url} refuses to be followed", Cause(error.status, error.message)) from error
+    except Redirected as elsewhere:
+        raise RemoteError(f"{base_url} redirects GET /subscribe to {elsewhere}; redirects are not followed") from None
     except TimeoutError as error:
         raise Unreachable(f"{base_url} did not answer GET /subscribe in {_HANDSHAKE_S:.0f} s") from error
     except (ClientError, OSError, ValueError) as error:

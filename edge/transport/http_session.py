@@ -20,6 +20,8 @@ from aiohttp import (
     ConnectionTimeoutError,
     DummyCookieJar,
     TCPConnector,
+    TraceConfig,
+    TraceRequestRedirectParams,
 )
 from aiohttp.connector import Connection
 from yarl import URL
@@ -40,11 +42,16 @@ _WHOLE_BYTES = 256 * 1024
 _connected: ContextVar[Callable[[], None] | None] = ContextVar("connected", default=None)
 
 
+class Redirected(Exception):
+    """The other party wants to be asked elsewhere."""
+
+
 class Session:
     """Owns the connections; an async context manager, whose end closes them all."""
 
     def __init__(self) -> None:
         self._session: ClientSession | None = None
+        self._sockets: ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # Where a call goes is decided by its base URL alone: no proxies and no cookies.
@@ -63,15 +70,35 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         session, self._session = self._session, None
+        self._sockets = None  # has no connections of its own
         if session is not None:
             await session.close()
 
     @property
     def aiohttp(self) -> ClientSession:
-        """The open session, for WebSockets; RuntimeError before `async with` and after it."""
+        """The open session; RuntimeError before `async with` and after it."""
         if self._session is None:
             raise RuntimeError("the HTTP client is not open: use it inside `async with`")
         return self._session
+
+    @property
+    def sockets(self) -> ClientSession:
+        """As `aiohttp`, for WebSockets: a handshake that is redirected is not followed, but raises `Redirected`."""
+        if self._sockets is None:
+            no_redirects = TraceConfig()
+            no_redirects.on_request_redirect.append(_refuse_redirect)
+            self._sockets = ClientSession(
+                connector=self.aiohttp.connector,
+                connector_owner=False,
+                timeout=ClientTimeout(total=None, connect=CONNECT_S),
+                cookie_jar=DummyCookieJar(),
+                headers={"Accept-Encoding": "identity", "User-Agent": "opaca-edge"},
+                trust_env=False,
+                max_line_size=_MAX_HEADER_BYTES,
+                max_field_size=_MAX_HEADER_BYTES,
+                trace_configs=[no_redirects],
+            )
+        return self._sockets
 
     @asynccontextmanager
     async def open(
@@ -148,6 +175,10 @@ async def _refusal(response: ClientResponse, method: str, target: str, path: str
         where = response.headers.get("Location", "nowhere")[:200]
         return RemoteError(f"{target} redirects {what} to {where}; redirects are not followed")
     return RemoteError(f"{target} answered {response.status} to {what}", await read_cause(response))
+
+
+async def _refuse_redirect(_session: ClientSession, _context: Any, asked: TraceRequestRedirectParams) -> None:
+    raise Redirected(asked.response.headers.get("Location", "nowhere")[:200])
 
 
 class _Connector(TCPConnector):

@@ -13,6 +13,7 @@ from msgspec import Struct, UnsetType
 
 from edge.launcher.base import ContainerStatus, Limit, OfferedImage, OfferedParameter
 from edge.model import descriptions, requests
+from edge.runtime.peer_status import ConnectionStatus
 
 Schema = dict[str, Any]
 
@@ -26,7 +27,7 @@ _SENT: Sequence[type[Struct]] = (
     requests.ConnectionRequest,
 )
 # Of the routes under /edge/: every field is always there.
-_OF_OPERATION: Sequence[type] = (ContainerStatus, Limit, OfferedImage, OfferedParameter)
+_OF_OPERATION: Sequence[type] = (ContainerStatus, Limit, OfferedImage, OfferedParameter, ConnectionStatus)
 # Structs of which only the fields with a value are written.
 _WITHOUT_NULLS = frozenset({requests.Event})
 

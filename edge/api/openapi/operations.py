@@ -313,6 +313,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         media=_PLAIN,
         errors=(404, 501),
     ),
+    ("GET", "/edge/connections"): Operation(
+        id="getConnectionStatuses",
+        tag="operation",
+        summary="How connected platforms are doing",
+        description=_NOT_OPACA,
+        result=_list_of(_model("ConnectionStatus")),
+    ),
     ("GET", "/edge/images"): Operation(
         id="getImages",
         tag="operation",
