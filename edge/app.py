@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from edge.agents.tasks import install_task_factory
 from edge.agents.watchdog import Watchdog
+from edge.api.audit import Audit
 from edge.api.files import serving_files
-from edge.api.gate import OpenGate, OriginGuard
+from edge.api.gate import OriginGuard, PlatformGate
 from edge.api.routes import route_table
 from edge.config import PlatformConfig, SessionPolicy, is_loopback
 from edge.http.dispatch import Dispatcher
@@ -28,6 +29,7 @@ from edge.launcher.port_forward import PortForwards
 from edge.launcher.process.launcher import ProcessLauncher
 from edge.launcher.published import PublishedPorts
 from edge.launcher.supervision import supervise
+from edge.runtime.connections import Connections
 from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
 from edge.runtime.directory import Directory
@@ -35,17 +37,19 @@ from edge.runtime.errands import Errands
 from edge.runtime.forwarding import Forwarding
 from edge.runtime.history import History
 from edge.runtime.local_road import LocalRoad
-from edge.runtime.logins import Logins
 from edge.runtime.platform import Platform, PlatformFacts
 from edge.runtime.provisions import Provisions
 from edge.runtime.revival import Revival
-from edge.runtime.session import Session
-from edge.settings import BadSetting
+from edge.runtime.stored_connections import StoredConnections
+from edge.runtime.trust import Trust, TrustSettings, trust
+from edge.settings import SIGNING_KEY, BadSetting
 from edge.state.database import Database, NewerSchema
 from edge.state.facts import installation_id
 from edge.state.lock import InUse, StateLock
+from edge.state.secret import kept_secret
 from edge.transport.documents import fetch_document
 from edge.transport.http import HttpClient
+from edge.transport.http_platform import HttpPlatform
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +77,6 @@ async def serve(
         OSError: its address cannot be listened on.
         ExceptionGroup: a part that it cannot do without failed.
     """
-    if config.require_auth:
-        raise BadSetting("REQUIRE_AUTH=true: this version has no users yet; it can only serve this machine")
     for warning in config.warnings:
         log.warning("%s", warning)
     limits = limits or Limits()
@@ -83,11 +85,12 @@ async def serve(
     try:
         base_url = config.base_url(listening.getsockname()[1])
         async with Watchdog(), _state(config) as database, _parts(config, base_url, database) as parts:
-            gate = _gate(config, base_url)
-            dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history)
+            gate = _gate(config, base_url, parts.trust)
+            dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(job(), name=name) for name, job in parts.jobs()]
                 await parts.revival.prepare(config.session_policy)
+                await parts.platform.connections.restore(are_kept=config.session_policy is not SessionPolicy.SHUTDOWN)
                 await parts.bundled.all_tried(_BUNDLED_START_S)
                 async with HttpServer(dispatcher, [listening], limits):
                     _say_who_may(config, base_url)
@@ -102,7 +105,7 @@ async def serve(
         listening.close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """What a platform is made of, as far as `serve` needs it."""
 
@@ -111,6 +114,7 @@ class _Parts:
     attached: AttachedLauncher
     schemas: Schemas
     revival: Revival
+    trust: Trust
 
     def jobs(self) -> Iterator[Job]:
         """Yield what runs as long as the platform does."""
@@ -142,59 +146,89 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
     provisions = Provisions(directory, _own_provisions(config))
     facts = PlatformFacts(base_url, directory, provisions)
     history = History(config.event_history_size)
-    logins = Logins(directory)
-    forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
-    session = Session(database)
-    await session.load()
+    settings = _trust_settings(config)
     async with (
-        HttpClient(history.forward) as http,
+        HttpClient(history.forward, base_url) as http,
         Schemas(partial(fetch_document, http)) as schemas,
         Errands() as errands,
+        trust(settings, database, errands, directory) as trusted,
+        Connections(
+            facts=facts,
+            directory=directory,
+            stored=StoredConnections(database),
+            users=trusted.peers,
+            dial=lambda url, token: HttpPlatform(http, url, token=token),
+            definitions_of=schemas.of,
+            supervise=supervise,
+        ) as connections,
     ):
-        deployment = Deployment(directory, provisions, session, logins, errands, config.container_timeout_s)
+        session, logins = trusted.session, trusted.logins
+        forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
+        deployment = Deployment(
+            directory, provisions, session, logins, trusted.tenants, errands, config.container_timeout_s
+        )
         bundled = BundledLauncher(
             installation=await installation_id(database),
-            owner="",
+            owner=settings.owner,
             registry=deployment,
             connectivity=facts.connectivity,
             road=lambda container_id: LocalRoad(container_id, forwarding, history, facts),
         )
-        for declared in config.bundled:
-            bundled.declare(declared.name, declared.factory, declared.parameters)
-        images = ImageDirectory(config.image_directory)
-        attached = AttachedLauncher(deployment, http, schemas.of)
-        processes = ProcessLauncher(
-            images=images,
-            state_dir=config.state_dir,
-            registry=deployment,
-            http=http,
-            connectivity=facts.connectivity,
-            platform_url=lambda: base_url,
-            definitions=lambda image: schemas.of(image.image_name, image),
-            on_record=deployment.keep,
-        )
-        deployment.use(bundled)
-        deployment.use_for_updates("NATIVE", processes)
-        deployment.use_for("ATTACHED", attached)
+        processes, attached = _launchers(config, facts, deployment, http, schemas)
+        _employ(deployment, config, bundled, processes, attached)
         platform = Platform(
             facts=facts,
             settings=config.public_view(),
             directory=directory,
             forwarding=forwarding,
             deployment=deployment,
+            connections=connections,
             logins=logins,
+            accounts=trusted.accounts,
             history=history,
             requires_auth=config.require_auth,
             launchers=(bundled, processes, attached),
-            images=images,
+            images=processes.images,
         )
         revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
         async with processes, _published_ports(config, base_url, directory, processes, http):
-            yield _Parts(platform=platform, bundled=bundled, attached=attached, schemas=schemas, revival=revival)
+            yield _Parts(platform, bundled, attached, schemas, revival, trusted)
             await processes.close(
                 leave_running=config.session_policy is SessionPolicy.RECONNECT,
                 are_folders_kept=config.session_policy is not SessionPolicy.SHUTDOWN,
             )
+
+
+def _launchers(
+    config: PlatformConfig, facts: PlatformFacts, deployment: Deployment, http: HttpClient, schemas: Schemas
+) -> tuple[ProcessLauncher, AttachedLauncher]:
+    """Make what callers may ask to start or attach containers."""
+    processes = ProcessLauncher(
+        images=ImageDirectory(config.image_directory),
+        state_dir=config.state_dir,
+        registry=deployment,
+        http=http,
+        connectivity=facts.connectivity,
+        platform_url=lambda: facts.base_url,
+        definitions=lambda image: schemas.of(image.image_name, image),
+        on_record=deployment.keep,
+    )
+    return processes, AttachedLauncher(deployment, http, schemas.of)
+
+
+def _employ(
+    deployment: Deployment,
+    config: PlatformConfig,
+    bundled: BundledLauncher,
+    processes: ProcessLauncher,
+    attached: AttachedLauncher,
+) -> None:
+    """Tell who runs what."""
+    for declared in config.bundled:
+        bundled.declare(declared.name, declared.factory, declared.parameters)
+    deployment.use(bundled)
+    deployment.use_for_updates("NATIVE", processes)
+    deployment.use_for("ATTACHED", attached)
 
 
 @asynccontextmanager
@@ -214,10 +248,28 @@ async def _published_ports(
             directory.on_change = None
 
 
-def _gate(config: PlatformConfig, base_url: str) -> OpenGate:
+def _trust_settings(config: PlatformConfig) -> TrustSettings:
+    """Return what the settings say about users; the secret is made if it is not there.
+
+    Raises:
+        BadSetting: the secret that was kept cannot be read.
+    """
+    try:
+        key = config.secret or kept_secret(config.state_dir, SIGNING_KEY.read)
+    except ValueError as error:
+        raise BadSetting(f"{config.state_dir}/secret: expected {SIGNING_KEY.expected}; or set SECRET") from error
+    return TrustSettings(
+        requires_auth=config.require_auth,
+        administrator=config.platform_admin_user,
+        password=config.platform_admin_pwd,
+        key=key,
+    )
+
+
+def _gate(config: PlatformConfig, base_url: str, trusted: Trust) -> PlatformGate:
     names = (socket.gethostname(), socket.gethostname().partition(".")[0])
     guard = OriginGuard(base_url, names, config.allowed_origins, config.allowed_hosts)
-    return OpenGate(config.platform_admin_user, guard)
+    return PlatformGate(trusted.users, trusted.tokens, config.platform_admin_user, guard, config.require_auth)
 
 
 def _own_provisions(config: PlatformConfig) -> tuple[str, ...]:
@@ -230,7 +282,9 @@ def _own_provisions(config: PlatformConfig) -> tuple[str, ...]:
 
 
 def _say_who_may(config: PlatformConfig, base_url: str) -> None:
-    if is_loopback(config.host):
+    if config.require_auth:
+        log.info("%s: whoever logs in may use this platform, each as their role allows", base_url)
+    elif is_loopback(config.host):
         log.info("%s: whoever is logged in on this machine may use and manage this platform", base_url)
     else:
         log.warning("%s: WITHOUT LOGIN, ANYONE in this network may use this platform and start programs here", base_url)

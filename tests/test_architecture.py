@@ -133,6 +133,6 @@ def test_a_platform_at_rest_has_not_imported_what_it_may_never_need(tmp_path: Pa
     """Each costs memory that a Pi has not got; they are imported by the functions that use them."""
     command = [sys.executable, "-c", _AT_REST, str(tmp_path)]
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    rarely_needed = {"jsonschema", "referencing", "regex", "yaml", "difflib", "tomllib"}
+    rarely_needed = {"jwt", "jsonschema", "referencing", "regex", "yaml", "difflib", "tomllib"}
     assert "edge.bundled.system" in loaded
     assert rarely_needed.isdisjoint(loaded), f"import them where they are used: {rarely_needed & set(loaded)}"

@@ -29,22 +29,24 @@ class ContainerHandlers:
     async def add(self, request: Request) -> Reply:
         """`POST /containers`."""
         timeout_s = request.query.integer("timeout", -1)
-        container_id = await self._deployment.add(await request.json(PostAgentContainer), timeout_s)
+        wish = await request.json(PostAgentContainer)
+        container_id = await self._deployment.add(wish, timeout_s, request.caller)
         return text_reply(container_id, request.accept)
 
     async def update(self, request: Request) -> Reply:
         """`PUT /containers`."""
         timeout_s = request.query.integer("timeout", -1)
-        container_id = await self._deployment.update(await request.json(PostAgentContainer), timeout_s)
+        wish = await request.json(PostAgentContainer)
+        container_id = await self._deployment.update(wish, timeout_s, request.caller)
         return text_reply(container_id, request.accept)
 
     async def remove(self, request: Request) -> Reply:
         """`DELETE /containers/{id}`."""
-        return boolean_reply(await self._deployment.remove(request.parameters["id"]))
+        return boolean_reply(await self._deployment.remove(request.parameters["id"], request.caller))
 
     async def notify(self, request: Request) -> Reply:
         """`POST /containers/notify`."""
-        return boolean_reply(await self._deployment.notify(await request.text()))
+        return boolean_reply(await self._deployment.notify(await request.text(), request.caller))
 
     async def login(self, request: Request) -> Reply:
         """`POST /containers/login/{id}`: the token as the container wrote it."""

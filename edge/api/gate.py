@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from edge.errors import NotAllowed, NotLoggedIn
 from edge.http.caller import Caller, Role
-from edge.http.request import Request
+from edge.http.request import NOBODY, Request
 from edge.http.routes import Route
+from edge.runtime.tokens import Tokens
+from edge.runtime.users import Users, caller_of
 
 _MANAGING = frozenset(("containers", "connections", "users"))
 
@@ -42,11 +44,26 @@ class OriginGuard:
         Raises:
             NotAllowed: the origin or the host is foreign.
         """
-        if request.method == "GET" or request.raw_path.split("/", 2)[1] not in _MANAGING:
-            return
+        if request.method != "GET" and request.raw_path.split("/", 2)[1] in _MANAGING:
+            self.demand_own(request)
+
+    def is_foreign(self, request: Request) -> bool:
+        """Tell whether a foreign page asks."""
+        try:
+            self.demand_own(request)
+        except NotAllowed:
+            return True
+        return False
+
+    def demand_own(self, request: Request) -> None:
+        """Refuse whatever a foreign page asks.
+
+        Raises:
+            NotAllowed: the origin or the host is foreign.
+        """
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_own_origin(origin.lower()):
-            raise NotAllowed(f"Forbidden: pages of {origin[:200]} may not manage this (setting ALLOWED_ORIGINS)")
+            raise NotAllowed(f"Forbidden: pages of {origin[:200]} may not do this (setting ALLOWED_ORIGINS)")
         host = request.headers.get("Host", "")
         if not self._is_own_host(_host_name(f"//{host}")):
             raise NotAllowed(f"Forbidden: {host[:200]} is no name of this platform (setting ALLOWED_HOSTS)")
@@ -61,28 +78,118 @@ class OriginGuard:
         return not host or host in self._hosts or _is_address(host)
 
 
-class OpenGate:
-    """The gate of a platform without authentication: everybody acts as its administrator.
+class PlatformGate:
+    """Decides who is calling and whether they may (contract, sections 7.1 to 7.4).
 
-    A token that is presented is checked all the same (contract, section 7.1); without a secret none is valid.
+    Without authentication everybody may do everything, and whoever shows no token acts as the administrator. A token
+    that is presented is checked all the same.
     """
 
-    def __init__(self, admin_name: str, guard: OriginGuard) -> None:
-        self._anybody = Caller(name=admin_name, role=Role.ADMIN)
+    def __init__(
+        self, users: Users, tokens: Tokens, administrator: str, guard: OriginGuard, requires_auth: bool
+    ) -> None:
+        self._users = users
+        self._tokens = tokens
         self._guard = guard
+        self._requires_auth = requires_auth
+        self._anybody = Caller(name=administrator, role=Role.ADMIN)
+        self._foreigner = Caller(name=administrator, role=Role.ADMIN, is_foreign=True)
 
     def admit(self, request: Request, route: Route | None) -> Caller:
-        """Return the administrator.
+        """Return the acting user.
 
         Raises:
-            NotLoggedIn: a token was presented.
-            NotAllowed: a foreign page asks to manage the platform.
+            NotLoggedIn: no token where one is needed, or one that is not valid.
+            NotAllowed: the role is too low, or a foreign page asks to manage the platform.
         """
-        if "Authorization" in request.headers:
-            raise NotLoggedIn("This token is not valid here.")
+        authorization = request.headers.get("Authorization")
+        if not self._requires_auth:
+            return self._admit_anybody(request, authorization)
+        caller = self._admit_anonymous(request) if authorization is None else self._presented(authorization) or NOBODY
+        needed = role_without_route(request.method, request.raw_path) if route is None else route.role
+        if caller.role < needed and not (
+            # A role among the privileges raises nobody (contract, Q32): they only open what names them.
+            route is not None and route.privilege in caller.privileges and caller.role >= Role.USER
+        ):
+            request.caller = caller  # who it was that may not
+            raise NotAllowed("")
+        return caller
+
+    def _admit_anybody(self, request: Request, authorization: str | None) -> Caller:
+        if authorization is not None:
+            presented = self._presented(authorization)
+            if presented is not None:
+                return Caller(
+                    name=presented.name, role=Role.ADMIN, privileges=presented.privileges, is_authenticated=True
+                )
         if request.method != "GET":
             self._guard.check(request)
+        if request.raw_path in _ISSUES_TOKENS and self._guard.is_foreign(request):
+            return self._foreigner
         return self._anybody
+
+    def _admit_anonymous(self, request: Request) -> Caller:
+        if not _passes_without_token(request.raw_path):
+            raise NotLoggedIn("Missing token.")
+        return Caller(name="", role=Role.OPEN, is_foreign=self._guard.is_foreign(request))
+
+    def _presented(self, authorization: str) -> Caller | None:
+        """Return who a token names; None if it is valid and names nobody."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme != "Bearer":
+            raise NotLoggedIn("Expected a bearer token.")
+        # Containers and boards read their token once, and may have no clock: theirs has no end (contract, Decision 10).
+        user = self._users.with_token(token) if token else None
+        if user is None:
+            subject = self._tokens.subject(token)
+            if subject is None:
+                return None
+            user = self._users.get(subject)
+            if user is None:
+                raise NotLoggedIn("The user of this token does not exist.")
+        return caller_of(user)
+
+
+def role_without_route(method: str, raw_path: str) -> Role:
+    """Return what a request needs that no route answers, so that 401 and 403 come before 404 and 405."""
+    if _is_open(raw_path):
+        return Role.OPEN
+    first = raw_path.split("/", 2)[1]
+    if first == "users":
+        return Role.GUEST if method == "GET" and raw_path != "/users" else Role.ADMIN
+    if first == "connections":
+        return Role.USER if method == "GET" and raw_path == "/connections" else Role.ADMIN
+    if (
+        first == "containers"
+        and raw_path.startswith(("/containers/login/", "/containers/logout/"))
+        and method == "POST"
+    ):
+        return Role.USER
+    return _WITHOUT_ROUTE.get((method, first), Role.ANY)
+
+
+# Where GUEST is enough, so is any user.
+_WITHOUT_ROUTE = {
+    ("GET", "stream"): Role.USER,
+    **{("POST", first): Role.USER for first in ("send", "invoke", "broadcast", "stream")},
+    **{(method, "containers"): Role.CONTRIBUTOR for method in ("POST", "DELETE")},
+}
+_ISSUES_TOKENS = ("/login", "/token")
+_OPEN = ("/v3/api-docs", "/swagger-resources", "/swagger-ui.html", "/login", "/error",
+         "/configuration/ui", "/configuration/security")  # fmt: skip
+_OPEN_BELOW = ("/v3/api-docs/", "/swagger-resources/", "/swagger-ui/", "/webjars/")
+_OPEN_PREFIXES = ("/login", "/error", "/v3/api-docs", "/swagger-ui/", "/swagger-ui.html", "/swagger-resources",
+                  "/webjars/", "/configuration/ui", "/configuration/security")  # fmt: skip
+_ACTIONS = "/v3/api-docs/actions"
+
+
+def _is_open(raw_path: str) -> bool:
+    return raw_path != _ACTIONS and (raw_path in _OPEN or raw_path.startswith(_OPEN_BELOW))
+
+
+def _passes_without_token(raw_path: str) -> bool:
+    """Whether a missing token is no reason for 401; the route may still refuse nobody in particular with 403."""
+    return raw_path.startswith(_OPEN_PREFIXES) and not raw_path.startswith(_ACTIONS)
 
 
 def _host_name(url: str) -> str:

@@ -29,12 +29,17 @@ class Caller:
     Attributes:
         name: The user's name; empty if nobody in particular.
         role: What the user may do.
+        privileges: What the user may do besides; a route may name one.
         is_authenticated: A valid token named this user; False for the stand-in of a platform without authentication.
+        is_foreign: A page of another origin asks on behalf of whoever sits before the browser. Looked at only where
+            somebody without token may get one.
     """
 
     name: str
     role: Role
+    privileges: frozenset[str] = frozenset()
     is_authenticated: bool = False
+    is_foreign: bool = False
 
 
 class Gate(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -50,12 +51,24 @@ class Dispatcher:
         endless: Tasks of streams and WebSockets, which have no end of their own; whoever stops the server cancels them.
     """
 
-    def __init__(self, table: RouteTable, gate: Gate, limits: Limits, events: EventSink | None = None) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        gate: Gate,
+        limits: Limits,
+        events: EventSink | None = None,
+        audit: Callable[[Request, int], None] | None = None,
+    ) -> None:
+        """Args:
+        events: Where the events of requests go.
+        audit: Is told how a request of an audited route was answered.
+        """
         self.endless: set[asyncio.Task[object]] = set()
         self._table = table
         self._gate = gate
         self._limits = limits
         self._events = events
+        self._audit = audit
         self._budget = BodyBudget(limits.max_bodies_bytes)
         # Clients call few paths, and often: what they mean is remembered.
         self._known: dict[tuple[str, str], Match] = {}
@@ -76,7 +89,9 @@ class Dispatcher:
         try:
             request.caller = self._gate.admit(request, match.route)
         except OpacaError as error:
-            return response_of(error_reply(error, raw_path), request, True, True)
+            refusal = error_reply(error, raw_path)
+            self._tell(request, match, refusal.status)
+            return response_of(refusal, request, True, True)
         story = self._begin(request, match)
         try:
             answer = await self._handle(request, match)
@@ -84,6 +99,7 @@ class Dispatcher:
             if isinstance(answer, Reply):
                 if story is not None:
                     story.end(answer.status)
+                self._tell(request, match, answer.status)
                 return response_of(answer, request, True, match.has_cors)
             if isinstance(answer, StreamReply):
                 return await self._stream(request, match, answer, story)
@@ -92,6 +108,10 @@ class Dispatcher:
             if story is not None:
                 story.end(_CALLER_LEFT)
             request.release()
+
+    def _tell(self, request: Request, match: Match, status: int) -> None:
+        if match.route is not None and match.route.is_audited and self._audit is not None:
+            self._audit(request, int(status))
 
     def _begin(self, request: Request, match: Match) -> _Story | None:
         """Record the CALL of a request that makes events."""

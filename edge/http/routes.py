@@ -27,6 +27,8 @@ class Route:
         handler: What answers it.
         role: The lowest role when authentication is on.
         produces: How the result is encoded.
+        privilege: Opens the route to users who hold it and are below `role`; its handler says for what.
+        is_audited: Each call is told in the log, with its caller.
         makes_events: The history tells of its calls (contract, section 9.4).
         has_cors: Browsers of any origin may use it; False only for `/subscribe`.
     """
@@ -36,6 +38,8 @@ class Route:
     handler: Handler
     role: Role
     produces: Kind
+    privilege: str | None = None
+    is_audited: bool = False
     makes_events: bool = False
     has_cors: bool = True
 

@@ -14,6 +14,8 @@ from edge.runtime.provisions import Provisions
 
 if TYPE_CHECKING:
     from edge.launcher.base import ImageSource, Inspectable
+    from edge.runtime.accounts import Accounts
+    from edge.runtime.connections import Connections
     from edge.runtime.deployment import Deployment
     from edge.runtime.forwarding import Forwarding
     from edge.runtime.history import History
@@ -25,7 +27,7 @@ class PlatformFacts:
 
     def __init__(self, base_url: str, directory: Directory, provisions: Provisions) -> None:
         self.base_url = base_url
-        self._platform_id = str(uuid4())
+        self.platform_id = str(uuid4())
         self._running_since = timestamp(datetime.now(UTC))
         self._directory = directory
         self._provisions = provisions
@@ -33,7 +35,7 @@ class PlatformFacts:
     def info(self) -> RuntimePlatform:
         """Return the description of this platform."""
         return RuntimePlatform(
-            platform_id=self._platform_id,
+            platform_id=self.platform_id,
             base_url=self.base_url,
             containers=[container.description for container in self._directory.containers],
             provides=self._provisions.all(),
@@ -60,7 +62,9 @@ class Platform:
         directory: What is there.
         forwarding: Carries calls.
         deployment: Starts and stops containers.
+        connections: Joins other platforms.
         logins: Who is logged in at which container.
+        accounts: Users and their tokens.
         history: What happened lately.
         requires_auth: Whether callers must log in.
         launchers: What tells an operator how containers are doing, in the order of showing.
@@ -72,7 +76,9 @@ class Platform:
     directory: Directory
     forwarding: Forwarding
     deployment: Deployment
+    connections: Connections
     logins: Logins
+    accounts: Accounts
     history: History
     requires_auth: bool
     launchers: Sequence[Inspectable] = ()

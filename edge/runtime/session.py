@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,7 @@ class StoredContainer(Struct, kw_only=True, frozen=True):
         wish: What was asked for.
         token: What calls between it and the platform carry.
         owner: Whose it is.
+        attached_by: The board's user who attached it; empty if it was somebody else.
         file: The file of DEFAULT_IMAGE_DIRECTORY it came from; None if somebody asked for it.
         is_confirmed: Its ID was answered, or is about to be; otherwise it never came up.
         is_removed: It is being stopped for good.
@@ -38,6 +39,7 @@ class StoredContainer(Struct, kw_only=True, frozen=True):
     wish: PostAgentContainer
     token: str = ""
     owner: str = ""
+    attached_by: str = ""
     file: str | None = None
     is_confirmed: bool = False
     is_removed: bool = False
@@ -47,8 +49,12 @@ class StoredContainer(Struct, kw_only=True, frozen=True):
 class Session:
     """The stored containers, oldest first."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_forget: Callable[[str], None]) -> None:
+        """Args:
+        on_forget: Is told of each container that is stored no more; what the database has of it is gone with it.
+        """
         self._database = database
+        self._on_forget = on_forget
         self._stored: dict[str, StoredContainer] = {}
         self._position = 0
         # What is written must follow from what was written before, not from what stood there when it was wanted.
@@ -115,6 +121,7 @@ class Session:
         """
         async with self._writing:
             if self._stored.pop(container_id, None) is not None:
+                self._on_forget(container_id)
                 await self._database.write(("DELETE FROM containers WHERE container_id = ?", (container_id,)))
 
     async def _put(self, *changed: StoredContainer) -> None:

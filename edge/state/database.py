@@ -37,6 +37,38 @@ MIGRATIONS: tuple[str, ...] = (
         record TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # The user of a container goes with it, and logins go with their user or container, whatever removes these.
+    """
+    CREATE TABLE users (
+        name TEXT PRIMARY KEY,
+        position INTEGER NOT NULL,
+        container_id TEXT REFERENCES containers ON DELETE CASCADE,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE logins (
+        user_name TEXT NOT NULL,
+        container_id TEXT NOT NULL,
+        token TEXT NOT NULL,
+        PRIMARY KEY (user_name, container_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER user_removed AFTER DELETE ON users BEGIN
+        DELETE FROM logins WHERE user_name = OLD.name;
+    END;
+    CREATE TRIGGER user_renamed AFTER UPDATE OF name ON users BEGIN
+        UPDATE logins SET user_name = NEW.name WHERE user_name = OLD.name;
+    END;
+    CREATE TRIGGER container_removed AFTER DELETE ON containers BEGIN
+        DELETE FROM logins WHERE container_id = OLD.container_id;
+    END;
+    """,
+    """
+    CREATE TABLE connections (
+        url TEXT PRIMARY KEY,
+        position INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        info BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
