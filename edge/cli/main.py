@@ -43,7 +43,27 @@ VERBS = {
     ),
     "containers logs": Verb("containers_logs", "show what a container writes", "opaca-edge containers logs -f pump"),
     "containers top": Verb("containers_top", "show what containers take, live", "opaca-edge containers top"),
+    "connections": Verb(
+        "connections", "list connected platforms and how they are doing", "opaca-edge connections --json"
+    ),
+    "connections add": Verb(
+        "connections_add", "connect to another platform", "opaca-edge connections add http://192.168.1.9:8000"
+    ),
+    "connections remove": Verb(
+        "connections_remove", "disconnect from a platform", "opaca-edge connections remove http://192.168.1.9:8000"
+    ),
+    "connections notify": Verb(
+        "connections_notify",
+        "have a connected platform described anew",
+        "opaca-edge connections notify http://192.168.1.9:8000",
+    ),
     "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
+    "login": Verb("login", "log in at a platform", "opaca-edge login --user eve"),
+    "users": Verb("users", "list who may use a platform", "opaca-edge users"),
+    "users add": Verb("users_add", "make a user", "opaca-edge users add eve --role contributor"),
+    "users role": Verb("users_role", "give a user another role", "opaca-edge users role eve guest"),
+    "users passwd": Verb("users_passwd", "give a user another password", "opaca-edge users passwd eve"),
+    "users remove": Verb("users_remove", "remove users", "opaca-edge users remove eve"),
     "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
     "version": Verb("version", "show versions", "opaca-edge version"),
 }

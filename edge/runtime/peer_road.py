@@ -145,4 +145,3 @@ class PeerRoad:
             is_certain = isinstance(error, Unreachable) and not is_reading
             self._doubt(error.message if is_certain else None)
             raise
-

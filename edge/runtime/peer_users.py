@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class PeerUsers(Protocol):
-    """Makes and removes them; durable when a method returns. Each may raise `NotStored`."""
+    """Makes and removes them; durable when a method returns. Each may raise `Conflict` and `NotStored`."""
 
     async def make(self, name: str, role_of: str) -> str | None:
         """Make the user of a platform, or replace the one of that name, and return a token of 7 days for it.
@@ -20,14 +20,3 @@ class PeerUsers(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove such a user and with it all its tokens; nothing happens if there is none."""
-
-
-class NoPeerUsers:
-    """Stands in where there are no users."""
-
-    async def make(self, name: str, role_of: str) -> str | None:
-        """Make nobody: no token is needed."""
-        return None
-
-    async def remove(self, name: str) -> None:
-        """Remove nobody."""
