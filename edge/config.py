@@ -1,6 +1,7 @@
 """Settings of the programs; the only reader of the environment (contract, section 11 and Decisions 14 and 19).
 
-An argument of the command wins over an environment variable, that over the configuration file, that over the default.
+An argument of the command wins over an environment variable, that over a credential of the service manager (secrets
+only), that over the configuration file, that over the default.
 """
 
 # ruff: noqa: RUF009 - `setting` only declares a field, as `dataclasses.field` does
@@ -24,6 +25,8 @@ from edge.config_file import (
     platform_section,
     read_toml,
 )
+from edge.kept_tokens import read_token, token_file
+from edge.credentials import credentials
 from edge.settings import BadSetting, Source, read_settings, setting, settings_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -173,6 +176,8 @@ class PlatformConfig:
         problems: list[str] = []
         sources = [Source("argument", arguments or {}, here), Source("environment", environ, here)]
         declared = settings_of(cls)
+        secrets = [each.variable for each in declared.values() if each.secret]
+        sources.append(credentials(environ, secrets, problems))
         if path:
             known = [each.variable for each in declared.values()] + list(WITHOUT_EFFECT)
             sources.append(platform_section(document, path, known, problems))
@@ -271,7 +276,7 @@ class ClientConfig:
 
     Attributes:
         url: Base URL of the platform to talk to.
-        token: Bearer token; empty if none is sent.
+        token: Bearer token, else the one kept by `login` for this platform; empty if none is sent.
         is_colour_wanted: False if the user asked for plain text.
     """
 
@@ -289,7 +294,8 @@ class ClientConfig:
         if problems:
             raise BadSetting("\n".join(problems))
         values = {name: value for name, (value, _) in found.items()}
-        return cls(**values, is_colour_wanted=is_colour_wanted(environ))
+        config = cls(**values, is_colour_wanted=is_colour_wanted(environ))
+        return config if config.token else replace(config, token=read_token(token_file(environ, config.url)))
 
 
 def is_colour_wanted(environ: Mapping[str, str]) -> bool:

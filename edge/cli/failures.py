@@ -55,9 +55,16 @@ def _said(cause: Cause, url: str) -> str:
     """Return what the platform answered, its innermost reason last."""
     status, message = cause.status, _generic_text(cause)
     if status == 401:
-        return f"{url} wants to know who is calling: give a token with --token or OPACA_EDGE_TOKEN"
+        said = f": {message}" if message else ""
+        return (
+            f'{url} wants to know who is calling{said}\n  log in with "opaca-edge login --url {url}", or give --token'
+        )
     if status == 403:
-        return f"{url} does not allow this to the user of the token: {message or 'role too low'}"
+        reason = "role too low" if message in ("", "Forbidden") else message
+        return (
+            f"{url} does not allow this to you: {reason}\n"
+            f'  "opaca-edge login --url {url} --user NAME" makes you another user'
+        )
     lines = [message or f"{url} answered {status} without a reason"]
     inner = cause.cause
     while inner is not None:

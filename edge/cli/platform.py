@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -31,6 +32,10 @@ class Platform:
         self.client = client
         self.config = config
         self.transport: HttpTransport = client.transport(config.url, token=config.token, kind=Kind.PLATFORM)
+
+    def with_token(self, token: str) -> Platform:
+        """Return the same platform, called with another token."""
+        return Platform(self.client, replace(self.config, token=token))
 
     async def get(self, path: str, model: type[T], query: Query = ()) -> T:
         """Return the document at a path; unknown keys in it are passed over."""
@@ -64,14 +69,25 @@ def client_arguments(parser: argparse.ArgumentParser, *, has_json: bool = True) 
     """Add the options that all client verbs have."""
     group = parser.add_argument_group("platform")
     group.add_argument("--url", metavar="URL", help="base URL (else OPACA_EDGE_URL, else http://127.0.0.1:8000)")
-    group.add_argument("--token", metavar="TOKEN", help="sent as bearer token (else OPACA_EDGE_TOKEN)")
+    group.add_argument("--token", metavar="TOKEN", help="bearer token (else OPACA_EDGE_TOKEN, else that of login)")
     if has_json:
         parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
 
-def call_platform(arguments: argparse.Namespace, work: Work) -> None:
-    """Do a verb's work with an open connection; errors become `Failed`."""
+def platform_url(arguments: argparse.Namespace) -> str:
+    """Return the base URL of the platform that a verb is about."""
+    return ClientConfig.load({"OPACA_EDGE_URL": arguments.url}).url
+
+
+def call_platform(arguments: argparse.Namespace, work: Work, *, is_anonymous: bool = False) -> None:
+    """Do a verb's work with an open connection; errors become `Failed`.
+
+    Args:
+        is_anonymous: Whether no token is sent, wherever there is one.
+    """
     config = ClientConfig.load({"OPACA_EDGE_URL": arguments.url, "OPACA_EDGE_TOKEN": arguments.token})
+    if is_anonymous:
+        config = replace(config, token="")
     output = Output(getattr(arguments, "json", False), config.is_colour_wanted)
 
     async def connected() -> None:

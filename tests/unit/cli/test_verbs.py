@@ -134,11 +134,15 @@ async def test_invoke_prints_the_result(
         ),
         (400, {"statusCode": 400, "message": "level: too bright"}, "level: too bright"),
         (404, {"timestamp": 1, "status": 404, "error": "Not Found", "path": "/x"}, "Not Found"),
-        (401, "Missing Token.", "{url} wants to know who is calling: give a token with --token or OPACA_EDGE_TOKEN"),
+        (
+            401,
+            "Missing Token.",
+            '{url} wants to know who is calling: Missing Token.\n  log in with "opaca-edge login --url {url}", or give --token',
+        ),
         (
             403,
             {"timestamp": 1, "status": 403, "error": "Forbidden", "path": "/x"},
-            "{url} does not allow this to the user of the token: Forbidden",
+            '{url} does not allow this to you: role too low\n  "opaca-edge login --url {url} --user NAME" makes you another user',
         ),
         (500, "", "{url} answered 500 without a reason"),
     ],
@@ -298,7 +302,7 @@ async def test_no_topic_means_every_topic(platform: StandIn, command: Command) -
 async def test_platform_that_refuses_to_be_followed_is_an_error(platform: StandIn, command: Command) -> None:
     platform.error = (401, "Missing Token.")
     ran = await command("events", "-f", "/invoke")
-    assert (ran.code, "give a token with --token" in ran.err) == (1, True)
+    assert (ran.code, "or give --token" in ran.err) == (1, True)
 
 
 # Whom to ask, and when nobody is there

@@ -212,13 +212,6 @@ def test_journal_gets_priorities_and_no_time(tmp_path: Path) -> None:
     assert all(line.startswith("<6>edge.") for line in (tmp_path / "log").read_text().splitlines())
 
 
-def test_login_cannot_be_asked_for_yet(tmp_path: Path) -> None:
-    (tmp_path / "opaca-edge.toml").write_text("[platform]\nrequire_auth = true\nport = 0\n")
-    ran = edge("run", "--state-dir", str(tmp_path / "state"), cwd=tmp_path)
-    assert ran.returncode == 2
-    assert ran.stderr.startswith("error: REQUIRE_AUTH=true")
-
-
 def test_container_runs_alone_without_a_changed_line(folder: Path) -> None:
     running, url = start(folder, "agents", "run", "my_lamps:container", "room=attic", "--port", "0")
     ran = edge("--url", url, "invoke", "SetLevel", "level=4")
