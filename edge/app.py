@@ -29,6 +29,7 @@ from edge.launcher.port_forward import PortForwards
 from edge.launcher.process.launcher import ProcessLauncher
 from edge.launcher.published import PublishedPorts
 from edge.launcher.supervision import supervise
+from edge.runtime.announcements import Announcements
 from edge.runtime.connections import Connections
 from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
@@ -146,6 +147,8 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
     provisions = Provisions(directory, _own_provisions(config))
     facts = PlatformFacts(base_url, directory, provisions)
     history = History(config.event_history_size)
+    announcements = Announcements(history)
+    directory.on_change.append(announcements.changed)
     settings = _trust_settings(config)
     async with (
         HttpClient(history.forward, base_url) as http,
@@ -241,11 +244,11 @@ async def _published_ports(
         PortForwards(partial(serving_files, http)) as forwards,
         PublishedPorts(directory.container_ids, processes, forwards, config.host, lan_host) as ports,
     ):
-        directory.on_change = ports.look
+        directory.on_change.append(ports.look)
         try:
             yield
         finally:
-            directory.on_change = None
+            directory.on_change.remove(ports.look)
 
 
 def _trust_settings(config: PlatformConfig) -> TrustSettings:

@@ -60,6 +60,9 @@ class Directory:
 
     The index is made anew at the first look-up after a change, so that the cost of a call does not depend on how many
     containers there are.
+
+    Attributes:
+        on_change: What is called after each change of the local containers.
     """
 
     def __init__(self) -> None:
@@ -67,7 +70,7 @@ class Directory:
         self._peers: dict[str, Peer] = {}
         self._peer_list: tuple[Peer, ...] = ()
         self._index: _Index | None = None
-        self.on_change: Callable[[], None] | None = None
+        self.on_change: list[Callable[[], None]] = []
 
     @property
     def containers(self) -> Sequence[LocalContainer]:
@@ -137,8 +140,8 @@ class Directory:
 
     def _changed(self) -> None:
         self._index = None
-        if self.on_change is not None:
-            self.on_change()
+        for tell in self.on_change:
+            tell()
 
 
 class _Index:
