@@ -93,6 +93,7 @@ class Actions:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written one after the other
 
     def do_GET(self):
         if self.path == "/info":
