@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import ClientError, ClientResponse, ClientTimeout
@@ -13,7 +13,9 @@ from aiohttp.web import BaseRequest, Response, StreamResponse
 from multidict import CIMultiDict
 from yarl import URL
 
+from edge.http.certificate import Certificate
 from edge.http.errors import generic_reply
+from edge.http.handshakes import Handshakes
 from edge.http.limits import GuardedServer, Limits
 from edge.http.server import listen
 from edge.transport.http_session import CONNECT_S, Session
@@ -34,7 +36,13 @@ _PASSED_BACK = (
 
 @asynccontextmanager
 async def serving_files(
-    client: Session, host: str, tcp_port: int, base_url: str, limits: Limits = LIMITS
+    client: Session,
+    host: str,
+    tcp_port: int,
+    base_url: str,
+    limits: Limits = LIMITS,
+    *,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[int]:
     """Serve the files of a container and yield the port, which the system chooses if `tcp_port` is 0.
 
@@ -44,18 +52,23 @@ async def serving_files(
         tcp_port: Port to listen on.
         base_url: Where the container's API is.
         limits: Bounds of the server.
+        certificate: What readers are shown; None serves without TLS.
     Raises:
         OSError: the port cannot be listened on.
     """
     listening = listen(host, tcp_port)
     server = GuardedServer(FileProxy(client, base_url), limits)
-    listener = await asyncio.get_running_loop().create_server(server, sock=listening, backlog=_BACKLOG)
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        listener.close()
-        server.pre_shutdown()
-        await server.shutdown(limits.shutdown_time_s)
+    async with AsyncExitStack() as stack:
+        factory: Callable[[], asyncio.BaseProtocol] = server
+        if certificate is not None:
+            factory = await stack.enter_async_context(Handshakes(server, certificate))
+        listener = await asyncio.get_running_loop().create_server(factory, sock=listening, backlog=_BACKLOG)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listener.close()
+            server.pre_shutdown()
+            await server.shutdown(limits.shutdown_time_s)
 
 
 class FileProxy:

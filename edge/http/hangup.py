@@ -7,6 +7,7 @@ connection for ever after its sender is gone. The kernel can tell without readin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import select
 import socket
@@ -36,7 +37,9 @@ class HangupWatch:
     def forget(self, descriptor: int) -> None:
         """Stop watching; harmless for what is not watched."""
         if self._told.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            # Under TLS the socket has been closed when the connection hears of it, and the kernel has forgotten it.
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(descriptor)
 
     def close(self) -> None:
         """Stop watching everything."""

@@ -32,7 +32,8 @@ class Limits:
     Attributes:
         max_connections: Open at one time; one more is answered 503, or takes the place of one long idle.
         max_head_bytes: Request line and headers together.
-        head_time_s: From the first byte of a head to its last.
+        head_time_s: From the first byte of a head to its last; and for a TLS handshake.
+        max_handshakes: Of TLS, under way at one time; one more takes the place of another.
         idle_time_s: Without a request on an open connection.
         max_body_bytes: Of one request; streams are not bounded.
         max_bodies_bytes: Of all requests being served.
@@ -44,6 +45,7 @@ class Limits:
     max_connections: int = 256
     max_head_bytes: int = 16 * 1024
     head_time_s: float = 10.0
+    max_handshakes: int = 64
     idle_time_s: float = 75.0
     max_body_bytes: int = 16 * 1024 * 1024
     max_bodies_bytes: int = 64 * 1024 * 1024
@@ -70,14 +72,16 @@ class GuardedConnection(RequestHandler):
     """One connection, with bounds on heads, on writing and on errors."""
 
     __slots__ = (
-        "_hangups", "_head_bytes", "_head_timer", "_limits", "_refused", "_stall_left", "_stall_timer", "_watched",
-        "idle_since",
+        "_hangups", "_head_bytes", "_head_timer", "_limits", "_raw", "_refused", "_secured", "_stall_left",
+        "_stall_timer", "_watched", "idle_since",
     )  # fmt: skip
 
     def __init__(self, server: GuardedServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._limits = server.limits
         self._hangups = server.hangups
+        self._secured = server.secured
+        self._raw: asyncio.Transport | None = None
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -85,6 +89,11 @@ class GuardedConnection(RequestHandler):
         self._refused = False
         self._watched = -1
         self.idle_since = 0.0
+
+    def secure(self, raw: asyncio.Transport) -> None:
+        """Tell, before `connection_made`, that the connection is TLS over another transport."""
+        self._raw = raw
+        self._secured.add(raw)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -100,6 +109,8 @@ class GuardedConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
         self._watch_hangup(False)
+        if self._raw is not None:
+            self._secured.discard(self._raw)
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
@@ -171,13 +182,14 @@ class GuardedConnection(RequestHandler):
             return
         declared = request.headers.get("Content-Length")
         missing = None if declared is None else int(declared) - request.content.total_bytes
-        if not has_waiting(self.transport.get_extra_info("socket"), missing):
+        # What waits under TLS is not known; but there nobody is answered any more who has closed the connection.
+        if self._raw is not None or not has_waiting(self.transport.get_extra_info("socket"), missing):
             self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.transport is not None and self._stall_timer is None:
-            self._stall_left = _unread_bytes(self.transport)
+            self._stall_left = self._unread_bytes(self.transport)
             self._stall_timer = self._loop.call_later(self._limits.stall_time_s, self._check_stall)
 
     def resume_writing(self) -> None:
@@ -190,13 +202,19 @@ class GuardedConnection(RequestHandler):
         self._stall_timer = None
         if self.transport is None:
             return
-        left = _unread_bytes(self.transport)
+        left = self._unread_bytes(self.transport)
         if left > self._stall_left - _MIN_PROGRESS_BYTES:
             log.info("%s takes nothing, %d bytes wait for it: cut off", self.peername, left)
             self.transport.abort()
             return
         self._stall_left = left
         self._stall_timer = self._loop.call_later(self._limits.stall_time_s, self._check_stall)
+
+    def _unread_bytes(self, transport: asyncio.Transport) -> int:
+        """Return what the other end has not taken, here and in the kernel (which frees its space in large steps)."""
+        waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        encrypted = 0 if self._raw is None else self._raw.get_write_buffer_size()
+        return int(struct.unpack("i", waiting)[0]) + transport.get_write_buffer_size() + encrypted
 
     @property
     def is_idle(self) -> bool:
@@ -224,12 +242,6 @@ class GuardedConnection(RequestHandler):
         return response
 
 
-def _unread_bytes(transport: asyncio.Transport) -> int:
-    """Return what the other end has not taken, here and in the kernel (which frees its space in large steps)."""
-    waiting = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    return int(struct.unpack("i", waiting)[0]) + transport.get_write_buffer_size()
-
-
 class GuardedServer(web.Server):
     """aiohttp's low-level server, making guarded connections."""
 
@@ -238,13 +250,17 @@ class GuardedServer(web.Server):
         super().__init__(handler, handler_cancellation=True)
         self.limits = limits
         self.hangups = HangupWatch(self._loop)
+        # Transports that carry TLS.
+        self.secured: set[asyncio.Transport] = set()
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """Close every connection."""
         await super().shutdown(timeout)
+        for raw in list(self.secured):  # they would wait for the other end's farewell
+            raw.abort()
         self.hangups.close()
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> GuardedConnection:
         return GuardedConnection(
             self,
             loop=self._loop,

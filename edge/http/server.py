@@ -1,15 +1,17 @@
-"""Listening: sockets, TLS later, and an orderly end."""
+"""Listening: sockets, with TLS or without, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from edge.http.certificate import Certificate
 from edge.http.dispatch import Dispatcher
+from edge.http.handshakes import Handshakes
 from edge.http.limits import GuardedServer, Limits
 
 log = logging.getLogger(__name__)
@@ -22,19 +24,41 @@ class HttpServer:
 
     Leaving it stops listening, cancels streams and WebSockets, gives running requests `limits.shutdown_time_s` and
     closes every connection.
+
+    Args:
+        dispatcher: Answers.
+        sockets: Where to listen; with TLS if there is a certificate.
+        limits: Bounds of all of them together.
+        certificate: What callers are shown; None serves without TLS.
+        plain_sockets: Where to listen without TLS in any case.
     """
 
-    def __init__(self, dispatcher: Dispatcher, sockets: Sequence[socket.socket], limits: Limits) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        sockets: Sequence[socket.socket],
+        limits: Limits,
+        certificate: Certificate | None = None,
+        plain_sockets: Sequence[socket.socket] = (),
+    ) -> None:
         self._dispatcher = dispatcher
         self._sockets = sockets
         self._limits = limits
+        self._certificate = certificate
+        self._plain_sockets = plain_sockets
+        self._handshakes: Handshakes | None = None
         self._listeners: list[asyncio.Server] = []
         self._server: GuardedServer | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = GuardedServer(self._dispatcher, self._limits)
+        factory: Callable[[], asyncio.BaseProtocol] = self._server
+        if self._certificate is not None:
+            factory = self._handshakes = await Handshakes(self._server, self._certificate).__aenter__()
         for listening in self._sockets:
+            self._listeners.append(await loop.create_server(factory, sock=listening, backlog=_BACKLOG))
+        for listening in self._plain_sockets:
             self._listeners.append(await loop.create_server(self._server, sock=listening, backlog=_BACKLOG))
         return self
 
@@ -47,7 +71,11 @@ class HttpServer:
         for task in list(self._dispatcher.endless):
             task.cancel()
         self._server.pre_shutdown()
-        await self._server.shutdown(self._limits.shutdown_time_s)
+        try:
+            if self._handshakes is not None:
+                await self._handshakes.__aexit__(kind, error, trace)
+        finally:
+            await self._server.shutdown(self._limits.shutdown_time_s)
 
     @property
     def connection_count(self) -> int:

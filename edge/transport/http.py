@@ -16,6 +16,7 @@ from edge.errors import BadAnswer, OutcomeUnknown, ParameterMismatch, Undecodabl
 from edge.model.codec import decode_value, encode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
+from edge.transport.authorities import Authorities
 from edge.transport.base import NO_OPTIONS, CallOptions
 from edge.transport.http_answers import MAX_ANSWER_BYTES, AnswerTooLong, as_text, collect, drain, read_body
 from edge.transport.http_session import Session, failure
@@ -42,10 +43,16 @@ class HttpClient(Session):
     Args:
         on_forward: Told of each call that got connected and belongs to an event.
         sender_id: Sent as `sender-id` with every call, whatever its options say; None leaves it to them.
+        authorities: Whom https targets are checked with; None trusts the system's.
     """
 
-    def __init__(self, on_forward: OnForward | None = None, sender_id: str | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        on_forward: OnForward | None = None,
+        sender_id: str | None = None,
+        authorities: Authorities | None = None,
+    ) -> None:
+        super().__init__(authorities)
         self.on_forward = on_forward
         self.sender_id = sender_id
 

@@ -38,7 +38,11 @@ async def subscription(
     try:
         async with asyncio.timeout(_HANDSHAKE_S):
             socket = await client.sockets.ws_connect(
-                url, headers=headers, heartbeat=heartbeat_s, max_msg_size=_MAX_EVENT_BYTES
+                url,
+                headers=headers,
+                heartbeat=heartbeat_s,
+                max_msg_size=_MAX_EVENT_BYTES,
+                ssl=await client.tls(base_url),
             )
     except WSServerHandshakeError as error:
         raise RemoteError(f"{base_url} refuses to be followed", Cause(error.status, error.message)) from error

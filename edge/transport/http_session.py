@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from io import BytesIO
+from ssl import SSLContext
 from typing import Any, Self
 
 from aiohttp import (
@@ -27,6 +28,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from edge.errors import CalleeError, OutcomeUnknown, RemoteError, Unreachable
+from edge.transport.authorities import Authorities, certificate_problem
 from edge.transport.http_answers import read_cause
 
 # Below the 5 s after which the servers of many containers (uvicorn, Node.js) close an idle connection.
@@ -49,7 +51,11 @@ class Redirected(Exception):
 class Session:
     """Owns the connections; an async context manager, whose end closes them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, authorities: Authorities | None = None) -> None:
+        """Args:
+        authorities: Whom https targets are checked with; None trusts the system's.
+        """
+        self._authorities = authorities or Authorities()
         self._session: ClientSession | None = None
         self._sockets: ClientSession | None = None
 
@@ -100,6 +106,14 @@ class Session:
             )
         return self._sockets
 
+    async def tls(self, target: str) -> SSLContext | bool:
+        """Return how the connection to a base URL is checked: aiohttp's `ssl`.
+
+        Raises:
+            BadAuthorities: the file of authorities cannot be used.
+        """
+        return await self._authorities.context() if target.startswith("https:") else True
+
     @asynccontextmanager
     async def open(
         self,
@@ -129,7 +143,12 @@ class Session:
             data = BytesIO(data)
         try:
             response = await self.aiohttp.request(
-                method, URL(target + path, encoded=True), data=data, headers=headers, allow_redirects=False
+                method,
+                URL(target + path, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                ssl=await self.tls(target),
             )
         except (ClientError, OSError, ValueError) as error:
             raise failure(error, method, target, path) from error
@@ -147,6 +166,8 @@ class Session:
 
 def failure(error: Exception, method: str, target: str, path: str) -> CalleeError:
     """Return the domain error for what aiohttp or the system raised while asking `target`."""
+    if isinstance(error, ClientConnectorCertificateError):
+        return Unreachable(f"{target} is not trusted: {certificate_problem(error.certificate_error)}")
     reason = _system_text(error)
     if isinstance(error, _NOT_ASKED):
         return Unreachable(f"{target} cannot be reached: {reason}")
