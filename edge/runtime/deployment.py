@@ -112,6 +112,7 @@ class Deployment:
             NotStored: it could not be kept; it was stopped.
         """
         starter = self._starter(wish)
+        self._tenants.check_attaching(caller, wish, starter.existing_id(self._tenants.owner(caller), wish))
         await self._check_requirements(starter, wish)
         job = partial(self._start, starter, wish, self._limit(timeout_s), caller, file)
         return await self._errands.run(f"start of {wish.image.image_name}", job)

@@ -1,0 +1,284 @@
+"""Every route of the platform by every kind of caller (contract, sections 7.3 and 7.4; Decisions 10 and 21).
+
+What a route needs stands here once more, as the contract has it: a route without a row fails, and so does a row that
+the table contradicts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.architecture import served_routes
+from tests.contract.wire import Response
+from tests.integration.signed import SECRET, signed, token_for
+from tests.system.households import Household
+
+ROLES = ("GUEST", "USER", "CONTRIBUTOR", "ADMIN")
+OPEN, ANY, GUEST, USER, CONTRIBUTOR, ADMIN = -1, 0, 0, 1, 2, 3
+
+
+class Row(NamedTuple):
+    """A harmless request of a route.
+
+    Attributes:
+        needs: Index of the lowest role; OPEN for nobody in particular.
+        status: What whoever may gets.
+        board: What a board gets where that is not what every other USER gets.
+        anonymous: What a missing token gets where that is not 401.
+    """
+
+    path: str
+    needs: int
+    status: int
+    body: Any = None
+    text: str | None = None
+    board: int | None = None
+    anonymous: int | None = None
+
+
+IMAGE = {"image": {"imageName": "no-such-image"}}
+ROWS: dict[tuple[str, str], Row] = {
+    ("POST", "/login"): Row("/login", OPEN, 422, {"user": "a"}),
+    ("GET", "/token"): Row("/token", ANY, 200),
+    ("GET", "/info"): Row("/info", GUEST, 200),
+    ("GET", "/config"): Row("/config", ANY, 200),
+    ("GET", "/history"): Row("/history", USER, 200),
+    ("GET", "/agents"): Row("/agents", GUEST, 200),
+    ("GET", "/agents/{agentId}"): Row("/agents/nobody", GUEST, 200),
+    ("POST", "/send/{agentId}"): Row("/send/nobody", USER, 404, {"payload": 1}),
+    ("POST", "/broadcast/{channel}"): Row("/broadcast/news", USER, 200, {"payload": 1}),
+    ("POST", "/invoke/{action}"): Row("/invoke/Nothing", USER, 404, {}),
+    ("POST", "/invoke/{action}/{agentId}"): Row("/invoke/Nothing/nobody", USER, 404, {}),
+    ("GET", "/stream/{stream}"): Row("/stream/Nothing", USER, 404),
+    ("GET", "/stream/{stream}/{agentId}"): Row("/stream/Nothing/nobody", USER, 404),
+    ("POST", "/stream/{stream}"): Row("/stream/Nothing", USER, 404, text="x"),
+    ("POST", "/stream/{stream}/{agentId}"): Row("/stream/Nothing/nobody", USER, 404, text="x"),
+    ("GET", "/containers"): Row("/containers", GUEST, 200),
+    ("GET", "/containers/{id}"): Row("/containers/none", GUEST, 200),
+    ("POST", "/containers"): Row("/containers", CONTRIBUTOR, 404, IMAGE, board=403),
+    ("PUT", "/containers"): Row("/containers", CONTRIBUTOR, 400, IMAGE),
+    ("DELETE", "/containers/{id}"): Row("/containers/none", CONTRIBUTOR, 200, board=200),
+    ("POST", "/containers/notify"): Row("/containers/notify", CONTRIBUTOR, 404, text="none", board=404),
+    ("POST", "/containers/login/{id}"): Row("/containers/login/none", USER, 404, {"username": "a", "password": "b"}),
+    ("POST", "/containers/logout/{id}"): Row("/containers/logout/none", USER, 404),
+    ("GET", "/users"): Row("/users", ADMIN, 200),
+    # Others are an administrator's business; oneself is below.
+    ("GET", "/users/{name}"): Row("/users/admin", ADMIN, 200),
+    ("POST", "/users"): Row("/users", ADMIN, 400, {"username": "m"}),
+    ("PUT", "/users/{name}"): Row("/users/nobody", ADMIN, 404, {}),
+    ("DELETE", "/users/{name}"): Row("/users/nobody", ADMIN, 200),
+    ("GET", "/connections"): Row("/connections", USER, 200),
+    ("POST", "/connections"): Row("/connections", ADMIN, 400, {"url": "no url"}),
+    ("DELETE", "/connections"): Row("/connections", ADMIN, 200, {"url": "http://never.invalid"}),
+    ("POST", "/connections/notify"): Row("/connections/notify", ADMIN, 400, text="nonsense"),
+    ("GET", "/edge/containers"): Row("/edge/containers", USER, 200),
+    ("GET", "/edge/containers/{id}/log"): Row("/edge/containers/none/log", USER, 404),
+    ("GET", "/edge/connections"): Row("/edge/connections", USER, 200),
+    ("GET", "/edge/images"): Row("/edge/images", USER, 200),
+    ("GET", "/v3/api-docs/actions"): Row("/v3/api-docs/actions", GUEST, 200),
+    ("GET", "/v3/api-docs"): Row("/v3/api-docs", OPEN, 200),
+    # It begins like an open path, so that nobody is asked for a token, and is none.
+    ("GET", "/v3/api-docs.yaml"): Row("/v3/api-docs.yaml", ANY, 200, anonymous=403),
+    ("GET", "/v3/api-docs/All"): Row("/v3/api-docs/All", OPEN, 200),
+    ("GET", "/swagger-ui.html"): Row("/swagger-ui.html", OPEN, 302),
+    ("GET", "/swagger-ui/{file}"): Row("/swagger-ui/index.html", OPEN, 200),
+    ("GET", "/"): Row("/", ANY, 200),
+    ("GET", "/subscribe"): Row("/subscribe", ANY, 400),
+    # What the landing page is made of.
+    **{
+        ("GET", route.path): Row(route.path, ANY, 200)
+        for route in served_routes()
+        if route.path.endswith((".js", ".css", ".svg")) or route.path == "/index.html"
+    },
+}
+
+
+class House:
+    """A platform with users of all roles, a container and a board; and what each of them shows."""
+
+    def __init__(self, household: Household) -> None:
+        self.household = household
+        admin = token_for("admin")
+        for name, role, privileges in (
+            *((role.lower(), role, []) for role in ROLES if role != "ADMIN"),
+            ("pretender", "GUEST", ["ROLE_ADMIN", "ADMIN", "attach"]),
+            ("board-pump", "USER", ["attach"]),
+            ("gone", "ADMIN", []),
+        ):
+            body = {"username": name, "password": "pw", "role": role, "privileges": privileges}
+            assert self.ask("POST", "/users", admin, json_body=body).status == 201
+        gone = token_for("gone")
+        assert self.ask("GET", "/users", gone).status == 200
+        assert self.ask("DELETE", "/users/gone", admin).text == "true"
+        self.board = self.ask("POST", "/login", None, json_body={"username": "board-pump", "password": "pw"}).text
+        started = self.ask("POST", "/containers", token_for("contributor"), json_body=household.wish())
+        assert started.status == 200, started.text
+        self.container_id = started.text
+        environment = self.ask("POST", "/invoke/Environment", admin, json_body={}).json()
+        self.container = environment["TOKEN"]
+        self.environment = environment
+        now = int(time.time())
+        head, claims, _ = admin.split(".")
+        self.invalid = {
+            "no bearer": ("Basic YWRtaW46YWRtaW4=",),
+            "lower case": (f"bearer {admin}",),
+            "empty": ("Bearer ",),
+            "null": ("Bearer null",),
+            "junk": ("Bearer junk",),
+            "one letter more": (f"Bearer {admin}x",),
+            "expired": (f"Bearer {token_for('admin', -1)}",),
+            "without end": (f"Bearer {signed({'sub': 'admin', 'iat': now})}",),
+            "unsigned": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, alg='none')}",),
+            "signature gone": (f"Bearer {head}.{claims}.",),
+            "other key": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, key=bytes(48))}",),
+            "other algorithm": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, alg='HS512')}",),
+            "user removed": (f"Bearer {gone}",),
+            "user unknown": (f"Bearer {token_for('nobody')}",),
+            "subject no text": (f"Bearer {signed({'sub': 7, 'exp': now + 60})}",),
+        }
+        self.valid: dict[str, tuple[str, int]] = {
+            **{role.lower(): (token_for(role.lower()), level) for level, role in enumerate(ROLES)},
+            "pretender": (token_for("pretender"), GUEST),
+            "container": (self.container, CONTRIBUTOR),
+            "board": (self.board, USER),
+        }
+
+    def ask(self, method: str, path: str, token: str | None, **more: Any) -> Response:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.household.ask(method, path, headers=headers, **more)
+
+    def try_row(self, method: str, row: Row, authorization: str | None) -> Response:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        body = b"" if row.text is None else row.text.encode()
+        return self.household.ask(method, row.path, headers=headers, json_body=row.body, body=body)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "SECRET": SECRET, "PLATFORM_ADMIN_PWD": "admin-pw"}
+    household = Household(tmp_path_factory.mktemp("house"), settings)
+    household.actor()
+    try:
+        household.start()
+        yield House(household)
+    finally:
+        household.clear_away()
+
+
+def test_every_route_has_a_row() -> None:
+    assert {(route.method, route.path) for route in served_routes()} == set(ROWS)
+
+
+@pytest.mark.parametrize(("method", "path"), ROWS, ids=lambda part: str(part))
+def test_a_route_serves_whom_it_is_for(house: House, method: str, path: str) -> None:
+    row = ROWS[method, path]
+    found: dict[str, int] = {"nobody": house.try_row(method, row, None).status}
+    wanted: dict[str, int] = {"nobody": row.anonymous or (row.status if row.needs == OPEN else 401)}
+    for kind, (authorization,) in house.invalid.items():
+        found[kind], wanted[kind] = house.try_row(method, row, authorization).status, 401
+    for kind, (token, level) in house.valid.items():
+        found[kind] = house.try_row(method, row, f"Bearer {token}").status
+        wanted[kind] = row.status if level >= row.needs else 403
+        if kind == "board" and row.board is not None:
+            wanted[kind] = row.board
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "nobody", "guest", "admin"),
+    [
+        ("GET", "/nothing", 401, 404, 404),
+        ("GET", "/loginx", 403, 404, 404),
+        ("GET", "/swagger-uix", 401, 404, 404),
+        ("GET", "/swagger-ui/nothing", 404, 404, 404),
+        ("GET", "/v3/api-docsx", 403, 404, 404),
+        ("GET", "/v3/api-docs/nothing", 404, 404, 404),
+        ("GET", "/v3/api-docs/actions/x", 401, 404, 404),
+        ("GET", "/login", 405, 405, 405),
+        ("PUT", "/info", 401, 405, 405),
+        ("POST", "/agents", 401, 405, 405),
+        ("POST", "/invoke", 401, 403, 404),
+        ("POST", "/containers/x", 401, 403, 405),
+        ("DELETE", "/connections/x", 401, 403, 404),
+        ("PATCH", "/users", 401, 403, 405),
+        ("GET", "/users/a/b", 401, 404, 404),
+        ("HEAD", "/info", 401, 200, 200),
+        ("HEAD", "/users", 401, 403, 200),
+        ("OPTIONS", "/info", 401, 200, 200),
+        ("OPTIONS", "/users", 401, 403, 200),
+    ],
+)
+def test_who_may_not_know_is_told_so_before_what_is_wrong(
+    house: House, method: str, path: str, nobody: int, guest: int, admin: int
+) -> None:
+    tokens = (None, house.valid["guest"][0], house.valid["admin"][0])
+    assert tuple(house.ask(method, path, token).status for token in tokens) == (nobody, guest, admin)
+
+
+def test_a_missing_token_is_said_as_text_that_any_page_may_read(house: House) -> None:
+    answer = house.household.ask("GET", "/info", headers={"Origin": "http://elsewhere.example"})
+    assert (answer.status, answer.header("www-authenticate"), answer.header("content-type")) == (401, "Bearer", None)
+    assert answer.header("access-control-allow-origin") == "*"
+    refused = house.ask("GET", "/history", house.valid["guest"][0])
+    assert refused.status == 403 and set(refused.json()) == {"timestamp", "status", "error", "path"}
+
+
+def test_a_preflight_needs_no_token(house: House) -> None:
+    headers = {"Origin": "http://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    answer = house.household.ask("OPTIONS", "/invoke/Echo", headers=headers)
+    assert (answer.status, answer.header("access-control-allow-origin")) == (200, "*")
+
+
+def test_a_token_that_names_nobody_is_nobody(house: House) -> None:
+    nobody = signed({"exp": int(time.time()) + 60})
+    assert [house.ask("GET", path, nobody).status for path in ("/info", "/v3/api-docs")] == [403, 200]
+
+
+@pytest.mark.parametrize("alg", ["HS384", "HS512"])
+def test_longer_signatures_count_if_the_key_is_long_enough(house: House, alg: str) -> None:
+    claims = {"sub": "guest", "exp": int(time.time()) + 60}
+    assert house.ask("GET", "/info", signed(claims, alg=alg)).status == (200 if alg == "HS384" else 401)
+
+
+def test_when_a_token_was_made_does_not_matter(house: House) -> None:
+    later = int(time.time()) + 10**6
+    assert house.ask("GET", "/info", signed({"sub": "guest", "iat": later, "exp": later + 1})).status == 200
+
+
+@pytest.mark.parametrize("kind", ["guest", "user", "contributor", "board", "container"])
+def test_everybody_sees_themselves(house: House, kind: str) -> None:
+    name = {"board": "board-pump", "container": house.container_id}.get(kind, kind)
+    answer = house.ask("GET", f"/users/{name}", house.valid[kind][0])
+    assert answer.status == 200
+    assert answer.json()["username"] == name
+    assert set(answer.json()) == {"username", "role", "privileges", "containerLoginTokens"}
+
+
+def test_a_container_acts_as_the_user_of_its_id(house: House) -> None:
+    seen = house.ask("GET", f"/users/{house.container_id}", house.valid["admin"][0]).json()
+    assert seen == {"username": house.container_id, "role": "CONTRIBUTOR", "privileges": []}
+    assert (house.environment["OWNER"], house.environment["CONTAINER_ID"]) == ("contributor", house.container_id)
+    assert house.ask("GET", f"/containers/{house.container_id}", house.container).json()["owner"] == "contributor"
+
+
+def test_a_websocket_needs_a_token(house: House) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert house.household.ask("GET", "/subscribe", headers=handshake).status == 401
+    handshake["Authorization"] = f"Bearer {house.valid['guest'][0]}"
+    assert house.household.ask("GET", "/subscribe", headers=handshake).status == 101
+
+
+def test_no_secret_is_in_the_log(house: House) -> None:
+    log = house.household.process.log
+    assert 'user="contributor" address=127.0.0.1 route="POST /containers" status=200' in log
+    assert 'user="guest" address=127.0.0.1 route="DELETE /containers/none" status=403' in log
+    assert not [word for word in (house.board, house.container, SECRET, "admin-pw") if word in log]
