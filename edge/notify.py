@@ -1,4 +1,4 @@
-"""What the service manager is told (sd_notify): that the platform is ready, ends, and gets on. Standard library only."""
+"""What the service manager is told (sd_notify): that the platform is ready, that it ends, and that it gets on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PINGS_PER_LIMIT = 4
 class Notifier:
     """Talks to the service manager, as an async context manager; without one, everything here does nothing.
 
-    While it is open, the watchdog is pinged after each round of proofs, and only then: a loop that is blocked, or a part
-    that does not answer, ends the pings.
+    While it is open, the watchdog is pinged after each round of proofs, and only then: a loop that is blocked, or a
+    part that does not answer, ends the pings.
 
     Args:
         address: Of the manager's datagram socket; a first `@` stands for the abstract name space. Empty: no manager.
@@ -90,7 +90,7 @@ class Notifier:
             try:
                 for proof in tuple(self._proofs):
                     await proof()
-            except Exception:  # noqa: BLE001 - whatever ails the part: no ping, so that the manager acts if it stays so
+            except Exception:  # whatever ails the part: no ping, so that the manager acts if it stays so
                 log.exception("no sign of life for the service manager")
             else:
                 self._say("WATCHDOG=1")

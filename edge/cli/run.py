@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
 from edge.cli.serving import find_modules_in, serve_until_signal, set_up_log
+from edge.config import environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +22,13 @@ def run(arguments: argparse.Namespace) -> None:
     set_up_log(config.log_level)
     find_modules_in(Path.cwd() if config.config_file is None else config.config_file.absolute().parent)
     from edge.app import serve
+    from edge.notify import Notifier
 
     def announce(base_url: str) -> None:
         print(f"OPACA Edge answers on {base_url}", flush=True)
 
     async def until(stop: asyncio.Event) -> None:
-        await serve(config, stop, announce)
+        async with Notifier.from_environ(environment()) as notifier:
+            await serve(config, stop, announce, notifier=notifier)
 
     serve_until_signal(until, config.tcp_port)
