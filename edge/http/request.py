@@ -175,6 +175,7 @@ class Request:
         Raises:
             BrokenRequest: the caller broke off.
         """
+        self.mark_endless()
         await self._continue()
         try:
             while piece := await self.http.content.readany():

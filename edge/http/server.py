@@ -75,7 +75,8 @@ class HttpServer:
             if self._handshakes is not None:
                 await self._handshakes.__aexit__(kind, error, trace)
         finally:
-            await self._server.shutdown(self._limits.shutdown_time_s)
+            # aiohttp waits for a handler to finish, then once more for it to be cancelled.
+            await self._server.shutdown(self._limits.shutdown_time_s / 2)
 
     @property
     def connection_count(self) -> int:
