@@ -26,6 +26,23 @@ _FILE = "state.sqlite3"
 # How long a writer waits for a reader of another program, such as a backup.
 _BUSY_S = 5.0
 
+# No permission, no space, a broken disk, somebody else's lock: another time the same file may be read.
+_NOT_THE_FILES_FAULT = frozenset(
+    (
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_AUTH,
+    )
+)
+
 # Step n brings the schema from version n to n + 1; steps are only ever added.
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -109,7 +126,7 @@ class Database:
         try:
             await self._in_thread(self._close)
         finally:
-            self._thread.shutdown(wait=True)
+            await asyncio.to_thread(self._thread.shutdown)
 
     async def read(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query; none where nothing is kept."""
@@ -157,9 +174,10 @@ class Database:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._connection = self._connect()
-        except sqlite3.OperationalError:
-            raise  # no permission, no space: not the file's fault
         except sqlite3.DatabaseError as error:
+            # An extended code has the code itself in its lowest byte.
+            if error.sqlite_errorcode & 0xFF in _NOT_THE_FILES_FAULT:
+                raise
             self._set_aside(error)
             self._connection = self._connect()
 
@@ -167,13 +185,15 @@ class Database:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it will hold secrets
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            # A damaged text shall not keep the others from being read.
+            connection.text_factory = _readable
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA journal_size_limit=1048576")
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+                raise _damaged(verdict)
             self._migrate(connection)
         except BaseException:
             connection.close()
@@ -203,3 +223,13 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _damaged(verdict: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(verdict)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
