@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -25,6 +25,9 @@ from edge.runtime.tenants import Tenants
 log = logging.getLogger(__name__)
 
 _THEIRS = ("DOCKER", "KUBERNETES")
+# Until a disk that was full is tried again.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 
 
 class Deployment:
@@ -89,7 +92,7 @@ class Deployment:
         self._starting.discard(container_id)
         self._logins.forget(container_id)
         if self._session.get(container_id) is not None:
-            self._errands.start(f"forgetting of {container_id}", partial(self._session.forget, container_id))
+            self._errands.start(f"forgetting of {container_id}", partial(self._forget, container_id))
         if gone is not None:
             log.info("container %s (%s) is gone", gone.description.image.image_name, container_id)
 
@@ -135,6 +138,7 @@ class Deployment:
             caller: The acting user; None if the platform itself stops it.
         Raises:
             NotAllowed: it belongs to somebody else.
+            NotStored: it was stopped, but might be there again after a restart.
         """
         stored = self._session.get(container_id)
         if self._directory.container(container_id) is None and (stored is None or stored.is_removed):
@@ -228,7 +232,7 @@ class Deployment:
                 raise NotReady(f"container {container_id} of image {wish.image.image_name} was stopped at once")
         except BaseException:
             if before is None:
-                await self._stored(self._session.forget(container_id))
+                await self._forget(container_id)
             raise
         finally:
             self._starting.discard(container_id)
@@ -292,29 +296,46 @@ class Deployment:
         stored = self._session.get(container_id)
         name = container.launcher if container is not None else stored.launcher if stored is not None else ""
         self._logins.forget(container_id)
-        await self._stored(self._session.change(container_id, is_removed=True))
+        try:
+            await self._session.dismiss(container_id)
+            is_stored = True
+        except NotStored:
+            is_stored = False  # it ends all the same, the caller is told
         await self._tenants.move_out(container_id)
         launcher = self._launchers.get(name)
         if launcher is not None:
             await launcher.stop(container_id)
         self._errands.start(f"forgetting of {container_id}", partial(self._forget_when_gone, name, container_id))
+        if not is_stored:
+            raise NotStored(
+                f"container {container_id} was stopped, but that cannot be kept as the disk is full or broken:"
+                " if the platform ends before there is space again, it is started with the next one"
+            )
 
     async def _forget_when_gone(self, launcher_name: str, container_id: str) -> None:
         """What is left of a container after the platform is killed is only found if it is stored until then."""
         updater = self._updaters.get(launcher_name)
         if updater is not None:
             await updater.until_gone(container_id)
-        await self._stored(self._session.forget(container_id))
+        await self._forget(container_id)
 
-    async def _stored(self, writing: Awaitable[None]) -> None:
-        """Removing goes on without a disk: at the next start the container would only be found once more.
-
-        One that was never confirmed is dropped then.
-        """
+    async def _forget(self, container_id: str) -> None:
+        """Store a container no more; where that fails now, try again as long as the platform runs."""
         try:
-            await writing
+            await self._session.forget(container_id)
         except NotStored:
-            pass
+            self._errands.start(f"forgetting of {container_id}", partial(self._forget_some_day, container_id))
+
+    async def _forget_some_day(self, container_id: str) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            try:
+                await self._session.forget(container_id)
+                return
+            except NotStored:
+                continue  # the database has logged it
 
     def _check_removing(self, caller: Caller | None, container_id: str) -> None:
         container, stored = self._directory.container(container_id), self._session.get(container_id)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from edge.errors import Conflict
+
 T = TypeVar("T")
 
 
@@ -16,6 +18,7 @@ class Errands:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -24,16 +27,24 @@ class Errands:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_closing = True
         for task in self._tasks:
             task.cancel()
         await self._group.__aexit__(kind, error, trace)
 
     def start(self, name: str, job: Callable[[], Awaitable[object]]) -> None:
-        """Begin a job that nobody waits for."""
-        self._begin(name, job)
+        """Begin a job that nobody waits for; nothing is begun any more while the errands end."""
+        if not self._is_closing:
+            self._begin(name, job)
 
     async def run(self, name: str, job: Callable[[], Awaitable[T]]) -> T:
-        """Return what the job returns, or raise what it raises; a caller that is cancelled does not end it."""
+        """Return what the job returns, or raise what it raises; a caller that is cancelled does not end it.
+
+        Raises:
+            Conflict: the errands end.
+        """
+        if self._is_closing:
+            raise Conflict("the platform is stopping")
         return await asyncio.shield(self._begin(name, job))
 
     def _begin(self, name: str, job: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:

@@ -111,7 +111,7 @@ class Revival:
     async def _keep_trying(self, stored: StoredContainer) -> None:
         pause_s = _FIRST_PAUSE_S
         order = order_of(stored, self._start_time_s)
-        while self._session.get(stored.container_id) is not None:
+        while (now := self._session.get(stored.container_id)) is not None and not now.is_removed:
             try:
                 async with self._slots:
                     await self._processes.start(order, is_kept=True, record=_record(stored))

@@ -113,16 +113,29 @@ class Session:
                 changed.append(msgspec.structs.replace(old, is_removed=True))
             await self._put(*changed)
 
+    async def dismiss(self, container_id: str) -> None:
+        """Store that a container is to be stopped for good; as long as the platform runs that holds in any case.
+
+        Raises:
+            NotStored: it could not be kept: the container would be started again with the platform.
+        """
+        async with self._writing:
+            stored = self._stored.get(container_id)
+            if stored is not None and not stored.is_removed:
+                self._stored[container_id] = removed = msgspec.structs.replace(stored, is_removed=True)
+                await self._put(removed)
+
     async def forget(self, container_id: str) -> None:
         """Store a container no more.
 
         Raises:
-            NotStored: the disk is broken; it will be there again after a restart.
+            NotStored: the disk is full or broken; it is stored as before.
         """
         async with self._writing:
-            if self._stored.pop(container_id, None) is not None:
-                self._on_forget(container_id)
+            if container_id in self._stored:
                 await self._database.write(("DELETE FROM containers WHERE container_id = ?", (container_id,)))
+                del self._stored[container_id]
+                self._on_forget(container_id)
 
     async def _put(self, *changed: StoredContainer) -> None:
         statements = []
