@@ -98,12 +98,16 @@ class Connections:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Nothing is connected any more while the connections end.
-        await self._errands.__aexit__(kind, error, trace)
-        for task in self._following.values():
-            task.cancel()
-        await self._group.__aexit__(kind, error, trace)
-        await self._upkeep.store_descriptions()
+        try:
+            # Nothing is connected any more while the connections end.
+            await self._errands.__aexit__(None, None, None)
+        finally:
+            for task in self._following.values():
+                task.cancel()
+            try:
+                await self._group.__aexit__(kind, error, trace)
+            finally:
+                await self._upkeep.store_descriptions()
 
     def statuses(self) -> list[ConnectionStatus]:
         """Return how the connections are doing, oldest first."""

@@ -133,4 +133,4 @@ class PeerUpkeep:
 
 def _is_longer(fresh: str, life: TokenLife) -> bool:
     new = life_of(fresh)
-    return new is None or new.expires_s > life.expires_s
+    return new is not None and new.expires_s > life.expires_s

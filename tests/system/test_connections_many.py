@@ -1,0 +1,158 @@
+"""Fifty connected platforms with 2,000 agents, one of which is dead: what that costs, and whom."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.system.joined import platform, until
+from tests.system.strict_peer import CONTAINER, action
+
+PLATFORMS = 50
+AGENTS_EACH = 40
+
+
+class Fakes:
+    """Platforms in one server, each under a path of its own.
+
+    Attributes:
+        asked: Calls that are no look at what a platform is.
+        looks: How often a platform was asked what it is.
+        silent: The platform that takes connections and answers nothing, None if all are well.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[str] = []
+        self.looks = 0
+        self.silent: str | None = None
+        self.released = asyncio.Event()
+        self._infos = {f"p{number}": json.dumps(_info(number)).encode() for number in range(PLATFORMS)}
+
+    def urls(self) -> list[str]:
+        return [f"{self.url}/{name}" for name in self._infos]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Fakes]:
+        runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)  # type: ignore[arg-type]
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=512).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            self.released.set()
+            await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        _, name, route, *_ = request.path.split("/")
+        if name == self.silent:
+            await self.released.wait()
+        if route == "info":
+            self.looks += 1
+            return web.Response(body=self._infos[name], content_type="application/json")
+        if route == "subscribe":
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            async for _ in socket:
+                pass
+            return socket
+        self.asked.append(request.path)
+        return web.json_response(name)
+
+
+def _info(number: int) -> dict[str, Any]:
+    agents = [
+        {"agentId": f"a{number}-{each}", "agentType": "Fake", "description": "One of many.", "streams": [],
+         "actions": [action(f"Do{number}", text="string"), action(f"Only{number}x{each}"), action("Common")]}
+        for each in range(AGENTS_EACH)
+    ]  # fmt: skip
+    return {"platformId": f"p{number}", "baseUrl": f"http://p{number}", "provides": [], "connections": [],
+            "containers": [{**CONTAINER, "containerId": f"c{number}", "agents": agents}],
+            "runningSince": "2026-04-21T13:13:39.120Z"}  # fmt: skip
+
+
+async def median_ms(work: Any, times: int = 20) -> float:
+    took: list[float] = []
+    for _ in range(times):
+        began_s = time.perf_counter()
+        await work()
+        took.append((time.perf_counter() - began_s) * 1000)
+    return statistics.median(took)
+
+
+@pytest.mark.timeout(60)
+async def test_fifty_platforms_with_one_dead(tmp_path: Path, record_property: Any) -> None:
+    async with platform(tmp_path / "ours", {"contract": "tests.contract.container:container"}) as ours:
+        alone_bytes = ours.process.rss_bytes()
+        async with Fakes().running() as fakes:
+            began_s = time.perf_counter()
+            answers = await asyncio.gather(*(ours.connect(url) for url in fakes.urls()))
+            connected_s = time.perf_counter() - began_s
+            assert [answer.body for answer in answers] == [b"true"] * PLATFORMS
+
+            async def all_are_followed() -> bool:
+                return set((await ours.states()).values()) == {"connected"}
+
+            await until(all_are_followed, "all are followed")
+            joined_bytes = ours.process.rss_bytes()
+
+            looks = fakes.looks
+            assert len(await ours.agents()) == PLATFORMS * AGENTS_EACH + 2
+
+            async def list_all() -> None:
+                async with ours.session.get(f"{ours.url}/agents?includeConnected=true") as response:
+                    await response.read()
+
+            async def invoke_last() -> None:
+                assert (await ours.invoke(f"Do{PLATFORMS - 1}", text="x")).json == f"p{PLATFORMS - 1}"
+
+            async def invoke_local() -> None:
+                assert (await ours.invoke("Say", text="x")).json == "x"
+
+            list_ms, remote_ms, local_ms = [await median_ms(each) for each in (list_all, invoke_last, invoke_local)]
+            assert fakes.looks == looks, "the list comes from memory"
+            assert len(fakes.asked) == 20
+
+            fakes.silent = "p0"
+            message = {"payload": 1, "replyTo": None}
+            hanging = asyncio.ensure_future(ours.invoke("Do0", text="x"))
+            during_ms = [await median_ms(each) for each in (list_all, invoke_last, invoke_local)]
+            assert (await ours.ask("GET", "/agents/a0-7")).json["agentId"] == "a0-7"
+            assert (await ours.ask("POST", "/send/a1-1", message)).status == 200
+            assert not hanging.done()
+            hanging.cancel()
+            fakes.released.set()
+        # Now all are dead.
+        began_s = time.perf_counter()
+
+        async def all_are_away() -> bool:
+            return set((await ours.states()).values()) == {"away"}
+
+        await until(all_are_away, "all are away", 20)
+        away_ms = await median_ms(lambda: ours.ask("POST", "/broadcast/news", message))
+        assert (await ours.ask("POST", "/broadcast/news", message)).status == 200  # the local container took it
+        refused = await ours.invoke("Common")
+        assert (refused.status, "is away since" in refused.json["message"]) == (502, True)
+        figures = {
+            "connect all, s": connected_s,
+            "memory each, KiB": (joined_bytes - alone_bytes) / PLATFORMS / 1024,
+            "list 2,000 agents, ms": list_ms,
+            "invoke at the last, ms": remote_ms,
+            "invoke here, ms": local_ms,
+            "the same three while one hangs, ms": [round(each, 2) for each in during_ms],
+            "broadcast while all are away, ms": away_ms,
+        }
+        print(figures)
+        assert list_ms < 250
+        assert max(during_ms[1:]) < 100
+        assert away_ms < 250
