@@ -51,7 +51,7 @@ class Passwords:
             Overloaded: too many wait already.
         """
         salt = token_bytes(_SALT_BYTES)
-        return _written(salt, await self._compute(password, salt, _LOG_N, _R, _P))
+        return _written(salt, await self._compute(password, salt, _LOG_N, _R, _P, _HASH_BYTES))
 
     async def fits(self, password: str, stored: str | None) -> bool:
         """Tell whether a password is the one of a hash; takes as long for None, the hash of an unknown user.
@@ -62,11 +62,12 @@ class Passwords:
         parts = _FORM.fullmatch(stored or "") or _FORM.fullmatch(EMPTY)
         assert parts is not None
         log_n, r, p = (int(parts[number]) for number in (1, 2, 3))
-        computed = await self._compute(password, b64decode(parts[4]), log_n, r, p)
-        is_same = hmac.compare_digest(computed, b64decode(parts[5]))
+        digest = b64decode(parts[5])
+        computed = await self._compute(password, b64decode(parts[4]), log_n, r, p, len(digest))
+        is_same = hmac.compare_digest(computed, digest)
         return is_same and stored is not None and stored == parts[0]
 
-    async def _compute(self, password: str, salt: bytes, log_n: int, r: int, p: int) -> bytes:
+    async def _compute(self, password: str, salt: bytes, log_n: int, r: int, p: int, size_bytes: int) -> bytes:
         if self._waiting >= _MOST_WAITING:
             raise Overloaded("too many logins at the same time; try again in a moment")
         secret = password.encode("utf-8", "surrogatepass")
@@ -74,7 +75,7 @@ class Passwords:
             secret = token_bytes(_SALT_BYTES)  # nobody has such a password
 
         def compute() -> bytes:
-            return scrypt(secret, salt=salt, n=1 << log_n, r=r, p=p, maxmem=_MAX_MEMORY_BYTES, dklen=_HASH_BYTES)
+            return scrypt(secret, salt=salt, n=1 << log_n, r=r, p=p, maxmem=_MAX_MEMORY_BYTES, dklen=size_bytes)
 
         self._waiting += 1
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +72,7 @@ class Tokens:
     def _verified(self, token: str) -> _Read:
         claims = self._claims(token)
         subject, expires = claims.get("sub"), claims.get("exp")
-        if isinstance(expires, bool) or not isinstance(expires, int | float) or math.isnan(expires):
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or expires != expires:  # NaN
             raise NotLoggedIn("The token has no end.")
         if subject is not None and not isinstance(subject, str):
             raise NotLoggedIn("The token is not valid here.")
