@@ -16,7 +16,7 @@ from tests.contract.wire import Address, Response, Wire, chunked, request_bytes
 FOLDER = Path(__file__).with_name("fixtures")
 
 ROLES = ("platform", "container")
-SETUPS = ("empty", "container")
+SETUPS = ("empty", "container", "auth")
 
 _CASE_KEYS = {
     "name",
@@ -49,7 +49,7 @@ class Case:
 
     Attributes:
         roles: Which roles it binds: `platform`, `container`.
-        setup: What the platform under test holds: `empty` or `container`; a container is itself.
+        setup: What the platform under test holds: `empty`, `container`, `auth`; a container is itself.
         differs: Trait of a face -> why it is known not to hold there.
     """
 

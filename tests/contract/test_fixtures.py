@@ -21,6 +21,7 @@ CASES = load()
 _FILLERS = {"filler_1k": "x" * 1000, "filler_7k": "x" * 7000, "filler_15k": "x" * 15000}
 
 _TOKEN = "a-token-of-64-characters-0123456789-0123456789-0123456789-0123456"
+_PASSWORD = "the administrator's"
 _CONTAINER_ID = "0b7d8a1e-6a53-4a0c-9d0e-3f5f6a7b8c9d"
 
 
@@ -43,6 +44,15 @@ def empty_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """A platform process with nothing in it."""
     with platform_process(tmp_path_factory.mktemp("empty")) as process:
         yield Face("empty platform", "platform", process.address, variables={"base_url": process.base_url})
+
+
+@pytest.fixture(scope="module")
+def auth_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    """A platform process that asks who is calling."""
+    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PLATFORM_ADMIN_PWD": _PASSWORD}
+    with platform_process(tmp_path_factory.mktemp("auth"), settings=settings) as process:
+        variables = {"base_url": process.base_url, "password": _PASSWORD}
+        yield Face("platform with authentication", "platform", process.address, variables=variables)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,11 @@ def test_platform_does_what_the_contract_says(case: Case, platform: Face) -> Non
 @pytest.mark.parametrize("case", _named("platform", "empty"))
 def test_empty_platform_does_what_the_contract_says(case: Case, empty_platform: Face) -> None:
     _hold(case, empty_platform)
+
+
+@pytest.mark.parametrize("case", _named("platform", "auth"))
+def test_platform_with_authentication_does_what_the_contract_says(case: Case, auth_platform: Face) -> None:
+    _hold(case, auth_platform)
 
 
 @pytest.mark.parametrize("case", _named("container"))

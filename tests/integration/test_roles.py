@@ -227,6 +227,14 @@ def test_a_missing_token_is_said_as_text_that_any_page_may_read(house: House) ->
     assert refused.status == 403 and set(refused.json()) == {"timestamp", "status", "error", "path"}
 
 
+def test_who_is_refused_leaves_no_event(house: House) -> None:
+    assert house.ask("POST", "/invoke/Secretly", None, json_body={}).status == 401
+    assert house.ask("POST", "/invoke/Secretly", house.valid["guest"][0], json_body={}).status == 403
+    assert house.ask("POST", "/invoke/Openly", house.valid["user"][0], json_body={}).status == 404
+    routes = [event.get("route") for event in house.ask("GET", "/history", house.valid["admin"][0]).json()]
+    assert ("POST /invoke/Openly" in routes, "POST /invoke/Secretly" in routes) == (True, False)
+
+
 def test_a_preflight_needs_no_token(house: House) -> None:
     headers = {"Origin": "http://elsewhere.example", "Access-Control-Request-Method": "POST"}
     answer = house.household.ask("OPTIONS", "/invoke/Echo", headers=headers)
