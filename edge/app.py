@@ -19,6 +19,7 @@ from edge.api.files import serving_files
 from edge.api.gate import OriginGuard, PlatformGate
 from edge.api.routes import route_table
 from edge.config import PlatformConfig, SessionPolicy, is_loopback
+from edge.http.certificate import BadCertificate, Certificate
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
 from edge.http.server import HttpServer, listen
@@ -46,9 +47,10 @@ from edge.runtime.stored_connections import StoredConnections
 from edge.runtime.trust import Trust, TrustSettings, trust
 from edge.settings import SIGNING_KEY, BadSetting
 from edge.state.database import Database, NewerSchema
-from edge.state.facts import installation_id
+from edge.state.facts import installation_id, keep_port, kept_port
 from edge.state.lock import InUse, StateLock
 from edge.state.secret import kept_secret
+from edge.transport.authorities import Authorities, BadAuthorities
 from edge.transport.documents import fetch_document
 from edge.transport.http import HttpClient
 from edge.transport.http_platform import HttpPlatform
@@ -57,6 +59,7 @@ log = logging.getLogger(__name__)
 
 # Bundled containers usually run at once; who asks for `/info` first should see them.
 _BUNDLED_START_S = 5.0
+_LOCAL_HOST = "127.0.0.1"
 
 Job = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 
@@ -66,6 +69,7 @@ async def serve(
     stop: asyncio.Event,
     on_ready: Callable[[str], None] | None = None,
     limits: Limits | None = None,
+    renewed: asyncio.Event | None = None,
     notifier: Notifier | None = None,
 ) -> None:
     """Run a platform until `stop` is set.
@@ -75,6 +79,7 @@ async def serve(
         stop: Set from outside; the platform then ends in order.
         on_ready: Called with the base URL once requests are answered.
         limits: Bounds of the HTTP server; None takes the contract's.
+        renewed: Set from outside when the TLS certificate is to be read again; it is also seen by its files.
         notifier: Tells the service manager of life and end; open as long as this runs. None tells nobody.
     Raises:
         BadSetting: it cannot run with these settings.
@@ -86,10 +91,15 @@ async def serve(
     limits = limits or Limits()
     notifier = notifier or Notifier()
     install_task_factory(asyncio.get_running_loop())
+    certificate = await asyncio.to_thread(_certificate, config, renewed)
     listening = listen(config.host, config.tcp_port)
     try:
         base_url = config.base_url(listening.getsockname()[1])
-        async with Watchdog(), _state(config, notifier) as database, _parts(config, base_url, database) as parts:
+        async with (
+            Watchdog(),
+            _state(config, notifier) as database,
+            _parts(config, base_url, database, certificate) as parts,
+        ):
             gate = _gate(config, base_url, parts.trust)
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
             async with asyncio.TaskGroup() as tasks:
@@ -97,7 +107,7 @@ async def serve(
                 await parts.revival.prepare(config.session_policy)
                 await parts.platform.connections.restore(are_kept=config.session_policy is not SessionPolicy.SHUTDOWN)
                 await parts.bundled.all_tried(_BUNDLED_START_S)
-                async with HttpServer(dispatcher, [listening], limits):
+                async with HttpServer(dispatcher, [listening], limits, certificate, parts.local):
                     _say_who_may(config, base_url)
                     revival = partial(parts.revival.run, config.default_image_directory)
                     background.append(tasks.create_task(supervise("revival", revival), name="revival"))
@@ -122,11 +132,15 @@ class _Parts:
     schemas: Schemas
     revival: Revival
     trust: Trust
+    certificate: Certificate | None
+    local: list[socket.socket]
 
     def jobs(self) -> Iterator[Job]:
         """Yield what runs as long as the platform does."""
         yield from self.bundled.jobs()
         yield from self.attached.jobs()
+        if self.certificate is not None:
+            yield "certificate", partial(supervise, "certificate", self.certificate.run)
         yield "schemas", partial(supervise, "schemas", self.schemas.run)
 
 
@@ -148,17 +162,19 @@ async def _state(config: PlatformConfig, notifier: Notifier) -> AsyncIterator[Da
 
 
 @asynccontextmanager
-async def _parts(config: PlatformConfig, base_url: str, database: Database) -> AsyncIterator[_Parts]:
+async def _parts(
+    config: PlatformConfig, base_url: str, database: Database, certificate: Certificate | None
+) -> AsyncIterator[_Parts]:
     """Wire the parts; those opened first are closed last."""
     directory = Directory()
     provisions = Provisions(directory, _own_provisions(config))
     facts = PlatformFacts(base_url, directory, provisions)
     history = History(config.event_history_size)
-    announcements = Announcements(history)
-    directory.on_change.append(announcements.changed)
+    directory.on_change.append(Announcements(history).changed)
     settings = _trust_settings(config)
     async with (
-        HttpClient(history.forward, base_url) as http,
+        _local_listener(certificate, database) as local,
+        HttpClient(history.forward, base_url, Authorities(config.ca_file)) as http,
         Schemas(partial(fetch_document, http)) as schemas,
         Errands() as errands,
         trust(settings, database, errands, directory) as trusted,
@@ -174,9 +190,8 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
     ):
         session, logins = trusted.session, trusted.logins
         forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
-        deployment = Deployment(
-            directory, provisions, session, logins, trusted.tenants, errands, config.container_timeout_s
-        )
+        limit_s = config.container_timeout_s
+        deployment = Deployment(directory, provisions, session, logins, trusted.tenants, errands, limit_s)
         bundled = BundledLauncher(
             installation=await installation_id(database),
             owner=settings.owner,
@@ -184,7 +199,7 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             connectivity=facts.connectivity,
             road=lambda container_id: LocalRoad(container_id, forwarding, history, facts),
         )
-        processes, attached = _launchers(config, facts, deployment, http, schemas)
+        processes, attached = _launchers(config, local, facts, deployment, http, schemas)
         _employ(deployment, config, bundled, processes, attached)
         platform = Platform(
             facts=facts,
@@ -200,9 +215,9 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
             launchers=(bundled, processes, attached),
             images=processes.images,
         )
-        revival = Revival(deployment, session, processes, attached, config.container_timeout_s)
-        async with processes, _published_ports(config, base_url, directory, processes, http):
-            yield _Parts(platform, bundled, attached, schemas, revival, trusted)
+        revival = Revival(deployment, session, processes, attached, limit_s)
+        async with processes, _published_ports(config, base_url, directory, processes, http, certificate):
+            yield _Parts(platform, bundled, attached, schemas, revival, trusted, certificate, local)
             await processes.close(
                 leave_running=config.session_policy is SessionPolicy.RECONNECT,
                 are_folders_kept=config.session_policy is not SessionPolicy.SHUTDOWN,
@@ -210,7 +225,12 @@ async def _parts(config: PlatformConfig, base_url: str, database: Database) -> A
 
 
 def _launchers(
-    config: PlatformConfig, facts: PlatformFacts, deployment: Deployment, http: HttpClient, schemas: Schemas
+    config: PlatformConfig,
+    local: list[socket.socket],
+    facts: PlatformFacts,
+    deployment: Deployment,
+    http: HttpClient,
+    schemas: Schemas,
 ) -> tuple[ProcessLauncher, AttachedLauncher]:
     """Make what callers may ask to start or attach containers."""
     processes = ProcessLauncher(
@@ -219,7 +239,7 @@ def _launchers(
         registry=deployment,
         http=http,
         connectivity=facts.connectivity,
-        platform_url=lambda: facts.base_url,
+        platform_url=lambda: _local_url(local[0]) if local else facts.base_url,
         definitions=lambda image: schemas.of(image.image_name, image),
         on_record=deployment.keep,
     )
@@ -243,19 +263,65 @@ def _employ(
 
 @asynccontextmanager
 async def _published_ports(
-    config: PlatformConfig, base_url: str, directory: Directory, processes: ProcessLauncher, http: HttpClient
+    config: PlatformConfig,
+    base_url: str,
+    directory: Directory,
+    processes: ProcessLauncher,
+    http: HttpClient,
+    certificate: Certificate | None,
 ) -> AsyncIterator[None]:
     """Serve ports of listed processes."""
     lan_host = None if is_loopback(config.host) else urlsplit(base_url).hostname
     async with (
-        PortForwards(partial(serving_files, http)) as forwards,
+        PortForwards(partial(serving_files, http, certificate=certificate)) as forwards,
         PublishedPorts(directory.container_ids, processes, forwards, config.host, lan_host) as ports,
     ):
+        processes.when_ended(ports.ended)
         directory.on_change.append(ports.look)
         try:
             yield
         finally:
             directory.on_change.remove(ports.look)
+
+
+def _certificate(config: PlatformConfig, renewed: asyncio.Event | None) -> Certificate | None:
+    """Read the files that TLS needs; None if this platform serves without it.
+
+    Raises:
+        BadSetting: they cannot be used.
+    """
+    try:
+        Authorities(config.ca_file).check()
+        if config.tls_cert is None or config.tls_key is None:
+            return None
+        return Certificate(config.tls_cert, config.tls_key, renewed)
+    except BadAuthorities as error:
+        raise BadSetting(f"CA_FILE: {error}") from error
+    except BadCertificate as error:
+        raise BadSetting(f"TLS_CERT, TLS_KEY: {error}") from error
+
+
+@asynccontextmanager
+async def _local_listener(certificate: Certificate | None, database: Database) -> AsyncIterator[list[socket.socket]]:
+    """Under TLS, listen for this machine's containers besides, which know no authority."""
+    if certificate is None:
+        yield []
+        return
+    try:
+        listening = listen(_LOCAL_HOST, await kept_port(database))
+    except OSError:
+        listening = listen(_LOCAL_HOST, 0)
+        log.warning("containers that outlived the last platform must be started anew: the port they know is taken")
+    try:
+        await keep_port(database, listening.getsockname()[1])
+        log.info("%s is the same without TLS, for containers on this machine", _local_url(listening))
+        yield [listening]
+    finally:
+        listening.close()
+
+
+def _local_url(listening: socket.socket) -> str:
+    return f"http://{_LOCAL_HOST}:{listening.getsockname()[1]}"
 
 
 def _trust_settings(config: PlatformConfig) -> TrustSettings:

@@ -25,8 +25,8 @@ from edge.config_file import (
     platform_section,
     read_toml,
 )
-from edge.kept_tokens import read_token, token_file
 from edge.credentials import credentials
+from edge.kept_tokens import read_token, token_file
 from edge.settings import BadSetting, Source, read_settings, setting, settings_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -91,6 +91,9 @@ class PlatformConfig:
         tcp_port: Where the OPACA API listens; 0 lets the system choose.
         insecure_lan: Whether anyone in the network may use the platform without logging in.
         public_url: Own base URL as others see it, without a final slash; None if it follows from host and port.
+        tls_cert: PEM file of the certificate that callers are shown; None serves without TLS.
+        tls_key: PEM file of its key; there if and only if `tls_cert` is.
+        ca_file: PEM file of authorities that calls to others trust besides the system's; None for none.
         container_environment: What runs containers; always NATIVE after loading.
         platform_environment: What runs the platform; always NATIVE after loading.
         session_policy: What becomes of containers when the platform starts again.
@@ -121,6 +124,9 @@ class PlatformConfig:
     tcp_port: int = setting("PORT", _PORT, 8000)
     insecure_lan: bool = setting("INSECURE_LAN", kinds.SWITCH, False)
     public_url: str | None = setting("PUBLIC_URL", kinds.BASE_URL, None)
+    tls_cert: Path | None = setting("TLS_CERT", kinds.FILE, None)
+    tls_key: Path | None = setting("TLS_KEY", kinds.FILE, None)
+    ca_file: Path | None = setting("CA_FILE", kinds.FILE, None)
     container_environment: Environment = setting("CONTAINER_ENVIRONMENT", _ENVIRONMENT, Environment.NATIVE)
     platform_environment: Environment = setting("PLATFORM_ENVIRONMENT", _ENVIRONMENT, Environment.NATIVE)
     session_policy: SessionPolicy = setting("SESSION_POLICY", kinds.choice(SessionPolicy), SessionPolicy.RESTART)
@@ -222,8 +228,9 @@ class PlatformConfig:
         """Return the own base URL when listening on `tcp_port`; asks the system for the outbound address if it must."""
         if self.public_url is not None:
             return self.public_url
-        host = _outbound_address() if self.host in ("0.0.0.0", "::") else self.host
-        return f"http://[{host}]:{tcp_port}" if ":" in host else f"http://{host}:{tcp_port}"
+        host = outbound_address() if self.host in ("0.0.0.0", "::") else self.host
+        scheme = "http" if self.tls_cert is None else "https"
+        return f"{scheme}://[{host}]:{tcp_port}" if ":" in host else f"{scheme}://{host}:{tcp_port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +244,7 @@ class ContainerConfig:
         owner: Who started it; may be empty.
         host: Address to listen on.
         tcp_port: Where to listen; None leaves it to the image.
+        ca_file: PEM file of authorities to trust besides the system's if the platform speaks TLS.
         port_mapping: Host port of each of its ports.
         log_level: The least severe messages that are logged.
         values: All variables, for the parameters that its image declares.
@@ -248,6 +256,7 @@ class ContainerConfig:
     owner: str = setting("OWNER", kinds.TEXT, "")
     host: str = setting("HOST", kinds.HOST, "127.0.0.1")
     tcp_port: int | None = setting("PORT", _PORT, None)
+    ca_file: Path | None = setting("CA_FILE", kinds.FILE, None)
     port_mapping: Mapping[int, int] = field(default_factory=dict)
     log_level: LogLevel = setting("LOG_LEVEL", _LOG_LEVEL, LogLevel.INFO)
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -277,11 +286,13 @@ class ClientConfig:
     Attributes:
         url: Base URL of the platform to talk to.
         token: Bearer token, else the one kept by `login` for this platform; empty if none is sent.
+        ca_file: PEM file of authorities to trust besides the system's.
         is_colour_wanted: False if the user asked for plain text.
     """
 
     url: str = setting("OPACA_EDGE_URL", kinds.BASE_URL, DEFAULT_URL)
     token: str = setting("OPACA_EDGE_TOKEN", kinds.TEXT, "", secret=True)
+    ca_file: Path | None = setting("OPACA_EDGE_CA_FILE", kinds.FILE, None)
     is_colour_wanted: bool = True
 
     @classmethod
@@ -324,6 +335,9 @@ def _derive(values: dict[str, Any], origins: dict[str, str], environ: Mapping[st
         values["state_dir"], origins["state_dir"] = _state_dir(environ)
     values.setdefault("image_directory", values["state_dir"] / "images")
     is_open = values.get("require_auth", False) or values.get("insecure_lan", False)
+    if ("tls_cert" in values) != ("tls_key" in values):
+        there, missing = ("TLS_CERT", "TLS_KEY") if "tls_cert" in values else ("TLS_KEY", "TLS_CERT")
+        problems.append(f"{there} is set, but not {missing}: expected both, or neither to serve without TLS")
     host = values.setdefault("host", "0.0.0.0" if is_open else "127.0.0.1")
     if not is_open and not is_loopback(host):
         problems.append(
@@ -362,7 +376,7 @@ def _warnings(config: PlatformConfig, sources: Sequence[Source]) -> list[str]:
     return found
 
 
-def _outbound_address() -> str:
+def outbound_address() -> str:
     """Return this machine's address on the way out, as the system would choose it; nothing is sent."""
     import socket
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 from edge.agents.container import Container
@@ -17,6 +18,7 @@ from edge.errors import OpacaError
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
 from edge.http.server import HttpServer, listen
+from edge.transport.authorities import Authorities
 from edge.transport.http import HttpClient, HttpTransport, Kind
 
 log = logging.getLogger("edge.agents")
@@ -34,6 +36,7 @@ async def serve_container(
     owner: str = "",
     token: str = "",
     platform_url: str | None = None,
+    ca_file: Path | None = None,
     host: str = "127.0.0.1",
     tcp_port: int | None = None,
     port_mapping: Mapping[int, int] | None = None,
@@ -50,6 +53,7 @@ async def serve_container(
         owner: Who started it.
         token: What calls to it must carry, and what it shows to the platform; empty if neither checks.
         platform_url: Base URL of the platform that its agents call; None if there is none.
+        ca_file: Authorities to trust besides the system's if that is https.
         host: Address to listen on.
         tcp_port: Where to listen, 0 lets the system choose; None takes the host port of the image's `apiPort`.
         port_mapping: Host port of each of the image's ports.
@@ -73,10 +77,7 @@ async def serve_container(
         await stack.enter_async_context(Watchdog())
         listening = listen(host, _host_port(container, port_mapping or {}) if tcp_port is None else tcp_port)
         stack.callback(listening.close)
-        platform: HttpTransport | None = None
-        if platform_url:
-            client = await stack.enter_async_context(HttpClient())
-            platform = client.transport(platform_url, token=token, kind=Kind.PLATFORM)
+        platform = await _platform(stack, platform_url, token, ca_file)
         await stack.enter_async_context(container.running(identity, platform))
         if platform and container_id:
             await stack.enter_async_context(_notifying(container, platform))
@@ -85,6 +86,15 @@ async def serve_container(
         if on_ready:
             on_ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
         await stop.wait()
+
+
+async def _platform(
+    stack: AsyncExitStack, platform_url: str | None, token: str, ca_file: Path | None
+) -> HttpTransport | None:
+    if not platform_url:
+        return None
+    client = await stack.enter_async_context(HttpClient(authorities=Authorities(ca_file)))
+    return client.transport(platform_url, token=token, kind=Kind.PLATFORM)
 
 
 def _host_port(container: Container, port_mapping: Mapping[int, int]) -> int:

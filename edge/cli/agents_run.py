@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (HOST; 127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", help="where to listen, 0 takes a free one (PORT; else the image's)")
     parser.add_argument("--platform-url", metavar="URL", help="platform that the agents call (PLATFORM_URL)")
+    parser.add_argument("--ca-file", metavar="FILE", help="authorities to trust if the platform speaks TLS (CA_FILE)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (LOG_LEVEL; info)")
 
 
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
             "HOST": arguments.host,
             "PORT": arguments.port,
             "PLATFORM_URL": arguments.platform_url,
+            "CA_FILE": arguments.ca_file,
             "LOG_LEVEL": arguments.log_level,
         },
     )
@@ -60,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             owner=config.owner,
             token=config.token,
             platform_url=config.platform_url,
+            ca_file=config.ca_file,
             host=config.host,
             tcp_port=config.tcp_port,
             port_mapping=config.port_mapping,

@@ -16,6 +16,7 @@ from edge.config import ClientConfig
 from edge.errors import BadInput, OpacaError
 from edge.model.codec import decode
 from edge.model.descriptions import AgentContainer, AgentDescription
+from edge.transport.authorities import Authorities, BadAuthorities
 from edge.transport.http import HttpClient, HttpTransport, Kind, Query
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ def client_arguments(parser: argparse.ArgumentParser, *, has_json: bool = True) 
     group = parser.add_argument_group("platform")
     group.add_argument("--url", metavar="URL", help="base URL (else OPACA_EDGE_URL, else http://127.0.0.1:8000)")
     group.add_argument("--token", metavar="TOKEN", help="bearer token (else OPACA_EDGE_TOKEN, else that of login)")
+    group.add_argument("--ca-file", metavar="FILE", help="authorities to trust with https (else OPACA_EDGE_CA_FILE)")
     if has_json:
         parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
@@ -85,13 +87,19 @@ def call_platform(arguments: argparse.Namespace, work: Work, *, is_anonymous: bo
     Args:
         is_anonymous: Whether no token is sent, wherever there is one.
     """
-    config = ClientConfig.load({"OPACA_EDGE_URL": arguments.url, "OPACA_EDGE_TOKEN": arguments.token})
+    config = ClientConfig.load(
+        {
+            "OPACA_EDGE_URL": arguments.url,
+            "OPACA_EDGE_TOKEN": arguments.token,
+            "OPACA_EDGE_CA_FILE": arguments.ca_file,
+        }
+    )
     if is_anonymous:
         config = replace(config, token="")
     output = Output(getattr(arguments, "json", False), config.is_colour_wanted)
 
     async def connected() -> None:
-        async with HttpClient() as client:
+        async with HttpClient(authorities=Authorities(config.ca_file)) as client:
             await work(Platform(client, config), output)
 
     try:
@@ -100,6 +108,8 @@ def call_platform(arguments: argparse.Namespace, work: Work, *, is_anonymous: bo
         raise _translated(_first(group), config.url) from group
     except OpacaError as error:
         raise failure_of(error, config.url) from error
+    except BadAuthorities as error:
+        raise Failed(str(error), ExitCode.USAGE) from error
 
 
 def _first(error: BaseException) -> BaseException:

@@ -15,6 +15,9 @@ def platform_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (HOST; 127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", help="where to listen, 0 takes a free one (PORT; 8000)")
     parser.add_argument("--public-url", metavar="URL", help="own base URL as others see it (PUBLIC_URL)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="PEM certificate to serve https with (TLS_CERT)")
+    parser.add_argument("--tls-key", metavar="FILE", help="PEM key of the certificate (TLS_KEY)")
+    parser.add_argument("--ca-file", metavar="FILE", help="authorities to trust besides the system's (CA_FILE)")
     parser.add_argument("--state-dir", metavar="FOLDER", help="what must survive a restart (STATE_DIR)")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (LOG_LEVEL; info)")
     parser.add_argument("--no-bundled", action="store_true", help="start no bundled container, not even `system`")
@@ -30,6 +33,9 @@ def load_platform_config(arguments: argparse.Namespace) -> PlatformConfig:
             "HOST": arguments.host,
             "PORT": arguments.port,
             "PUBLIC_URL": arguments.public_url,
+            "TLS_CERT": arguments.tls_cert,
+            "TLS_KEY": arguments.tls_key,
+            "CA_FILE": arguments.ca_file,
             "STATE_DIR": arguments.state_dir,
             "LOG_LEVEL": arguments.log_level,
             "INSECURE_LAN": True if arguments.insecure_lan else None,

@@ -45,10 +45,17 @@ class Certificate:
     Reading blocks: make it in a thread.
     """
 
-    def __init__(self, cert_file: Path, key_file: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        cert_file: Path,
+        key_file: Path,
+        wanted: asyncio.Event | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Args:
             cert_file: The certificate, followed by those of the authorities between it and the root, if there are any.
             key_file: Its key, without a password.
+            wanted: Set from outside to have `run` read the files now.
             clock: Seconds since the epoch.
         Raises:
             BadCertificate: the pair cannot be used. One that has ended can: only its callers may refuse it.
@@ -56,7 +63,7 @@ class Certificate:
         self._cert_file = cert_file
         self._key_file = key_file
         self._clock = clock
-        self._wanted = asyncio.Event()
+        self._wanted = wanted or asyncio.Event()
         self._said = ""
         self._seen = self._state_of_files()
         self._pair = self._read()
@@ -67,10 +74,6 @@ class Certificate:
     def context(self) -> ssl.SSLContext:
         """What the next handshake is made with."""
         return self._pair.context
-
-    def ask_to_reload(self) -> None:
-        """Have `run` read the files now."""
-        self._wanted.set()
 
     async def run(self, look_every_s: float = LOOK_EVERY_S) -> None:
         """Read the files again whenever they change or somebody asks for it; never ends by itself."""
