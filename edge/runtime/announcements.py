@@ -1,4 +1,4 @@
-"""Tells connected platforms of containers that changed although nobody asked for it: one that crashed, came back, grew."""
+"""Tells connected platforms of containers that changed although nobody asked for it: that crashed, came back, grew."""
 
 from __future__ import annotations
 

@@ -162,24 +162,35 @@ class PeerLink:
         pause_s = timing.first_pause_s
         while True:
             began_s = loop.time()
-            reason = ""
-            try:
-                async with self.road.line.events(_TOPIC) as events:
-                    self._is_followed = True
-                    await self._stay(events)
-            except CalleeError as error:
-                reason = error.message
-            finally:
-                self._is_followed = False
-            if loop.time() - began_s > timing.well_after_s:
-                pause_s = timing.first_pause_s
-            try:
-                await self.refresh()
-                self._answers(PeerState.UNFOLLOWED, reason)
-            except CalleeError:
-                self.road.cut_lost_calls(timing.lost_after_s)
+            # One that is away is asked the cheaper question first.
+            if self.road.away is None or await self._is_there():
+                reason = await self._follow()
+                if loop.time() - began_s > timing.well_after_s:
+                    pause_s = timing.first_pause_s
+                if await self._is_there():
+                    self._answers(PeerState.UNFOLLOWED, reason)
+            self.road.cut_lost_calls(timing.lost_after_s)
             await self._rest(pause_s)
             pause_s = min(pause_s * 2, timing.longest_pause_s)
+
+    async def _follow(self) -> str:
+        """Follow the platform until that ends, and return why it did."""
+        try:
+            async with self.road.line.events(_TOPIC) as events:
+                self._is_followed = True
+                await self._stay(events)
+        except CalleeError as error:
+            return error.message
+        finally:
+            self._is_followed = False
+        return ""
+
+    async def _is_there(self) -> bool:
+        try:
+            await self.refresh()
+        except CalleeError:
+            return False
+        return True
 
     async def _ask(self) -> bytes:
         try:
@@ -209,10 +220,9 @@ class PeerLink:
         pause_s = self._timing.first_pause_s
         while True:
             await self._look.wait()
-            try:
-                await self.refresh()
+            if await self._is_there():
                 pause_s = self._timing.first_pause_s
-            except CalleeError:
+            else:
                 self.road.cut_lost_calls(self._timing.lost_after_s)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(pause_s * 2, self._timing.longest_pause_s)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientError, ClientWebSocketResponse, ClientWSTimeout, WSMsgType, WSServerHandshakeError
 
 from edge.errors import BadAnswer, BadInput, Cause, RemoteError, Unreachable
 from edge.model.codec import decode
@@ -17,6 +17,8 @@ _HANDSHAKE_S = 10.0
 # The platform pings every 10 s; a connection that does not answer ours for half of this is given up.
 _HEARTBEAT_S = 30.0
 _MAX_EVENT_BYTES = 64 * 1024
+# How long leaving waits for the other end to say goodbye.
+_GOODBYE = ClientWSTimeout(ws_close=1.0)
 
 
 @asynccontextmanager

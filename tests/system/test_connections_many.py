@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.system.joined import platform, until
+from tests.system.joined import Caller, platform, until
 from tests.system.strict_peer import CONTAINER, action
 
 PLATFORMS = 50
@@ -90,69 +90,73 @@ async def median_ms(work: Any, times: int = 20) -> float:
     return statistics.median(took)
 
 
+class Work:
+    """What is measured on a platform that all fakes are connected to."""
+
+    def __init__(self, ours: Caller) -> None:
+        self._ours = ours
+
+    async def list_all(self) -> None:
+        async with self._ours.session.get(f"{self._ours.url}/agents?includeConnected=true") as response:
+            await response.read()
+
+    async def invoke_at_the_last(self) -> None:
+        answer = await self._ours.invoke(f"Do{PLATFORMS - 1}", text="x")
+        assert answer.json == f"p{PLATFORMS - 1}"
+
+    async def invoke_here(self) -> None:
+        assert (await self._ours.invoke("Say", text="x")).json == "x"
+
+    async def broadcast(self) -> None:
+        """A container here takes it, whatever becomes of the others."""
+        assert (await self._ours.ask("POST", "/broadcast/news", {"payload": 1})).status == 200
+
+    async def figures_ms(self) -> list[float]:
+        return [await median_ms(each) for each in (self.list_all, self.invoke_at_the_last, self.invoke_here)]
+
+
+async def all_are(ours: Caller, state: str, limit_s: float = 20.0) -> None:
+    async def are_so() -> bool:
+        return set((await ours.states()).values()) == {state}
+
+    await until(are_so, f"all are {state}", limit_s)
+
+
 @pytest.mark.timeout(60)
-async def test_fifty_platforms_with_one_dead(tmp_path: Path, record_property: Any) -> None:
+async def test_fifty_platforms_and_their_death(tmp_path: Path) -> None:
     async with platform(tmp_path / "ours", {"contract": "tests.contract.container:container"}) as ours:
+        work = Work(ours)
         alone_bytes = ours.process.rss_bytes()
         async with Fakes().running() as fakes:
             began_s = time.perf_counter()
             answers = await asyncio.gather(*(ours.connect(url) for url in fakes.urls()))
             connected_s = time.perf_counter() - began_s
             assert [answer.body for answer in answers] == [b"true"] * PLATFORMS
-
-            async def all_are_followed() -> bool:
-                return set((await ours.states()).values()) == {"connected"}
-
-            await until(all_are_followed, "all are followed")
+            await all_are(ours, "connected")
             joined_bytes = ours.process.rss_bytes()
 
             looks = fakes.looks
             assert len(await ours.agents()) == PLATFORMS * AGENTS_EACH + 2
-
-            async def list_all() -> None:
-                async with ours.session.get(f"{ours.url}/agents?includeConnected=true") as response:
-                    await response.read()
-
-            async def invoke_last() -> None:
-                assert (await ours.invoke(f"Do{PLATFORMS - 1}", text="x")).json == f"p{PLATFORMS - 1}"
-
-            async def invoke_local() -> None:
-                assert (await ours.invoke("Say", text="x")).json == "x"
-
-            list_ms, remote_ms, local_ms = [await median_ms(each) for each in (list_all, invoke_last, invoke_local)]
+            well_ms = await work.figures_ms()
             assert fakes.looks == looks, "the list comes from memory"
             assert len(fakes.asked) == 20
 
             fakes.silent = "p0"
-            message = {"payload": 1, "replyTo": None}
-            hanging = asyncio.ensure_future(ours.invoke("Do0", text="x"))
-            during_ms = [await median_ms(each) for each in (list_all, invoke_last, invoke_local)]
-            assert (await ours.ask("GET", "/agents/a0-7")).json["agentId"] == "a0-7"
-            assert (await ours.ask("POST", "/send/a1-1", message)).status == 200
-            assert not hanging.done()
-            hanging.cancel()
-            fakes.released.set()
-        # Now all are dead.
-        began_s = time.perf_counter()
-
-        async def all_are_away() -> bool:
-            return set((await ours.states()).values()) == {"away"}
-
-        await until(all_are_away, "all are away", 20)
-        away_ms = await median_ms(lambda: ours.ask("POST", "/broadcast/news", message))
-        assert (await ours.ask("POST", "/broadcast/news", message)).status == 200  # the local container took it
+            async with asyncio.TaskGroup() as tasks:
+                hanging = tasks.create_task(ours.invoke("Do0", text="x"))
+                one_hangs_ms = await work.figures_ms()
+                assert (await ours.ask("GET", "/agents/a0-7")).json["agentId"] == "a0-7"
+                assert (await ours.ask("POST", "/send/a1-1", {"payload": 1})).status == 200
+                assert not hanging.done()
+                fakes.released.set()
+        await all_are(ours, "away")
+        away_ms = await median_ms(work.broadcast)
         refused = await ours.invoke("Common")
         assert (refused.status, "is away since" in refused.json["message"]) == (502, True)
-        figures = {
-            "connect all, s": connected_s,
-            "memory each, KiB": (joined_bytes - alone_bytes) / PLATFORMS / 1024,
-            "list 2,000 agents, ms": list_ms,
-            "invoke at the last, ms": remote_ms,
-            "invoke here, ms": local_ms,
-            "the same three while one hangs, ms": [round(each, 2) for each in during_ms],
-            "broadcast while all are away, ms": away_ms,
-        }
-        print(figures)
-        assert list_ms < 250
-        assert max(during_ms[1:]) < 100
-        assert away_ms < 250
+    each_kib = (joined_bytes - alone_bytes) / PLATFORMS / 1024
+    print(f"\n{PLATFORMS} platforms connected in {connected_s:.2f} s, {each_kib:.0f} KiB each")
+    print(f"ms for the list, an invoke at the last, one here: {[round(each, 2) for each in well_ms]}")
+    print(f"the same while one of them hangs: {[round(each, 2) for each in one_hangs_ms]}")
+    print(f"a broadcast while all are away: {away_ms:.2f} ms")
+    assert max(well_ms + one_hangs_ms) < 250
+    assert away_ms < 250

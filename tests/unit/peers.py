@@ -25,7 +25,7 @@ from edge.model.descriptions import (
 from edge.model.requests import ConnectionRequest, Event, EventType
 from edge.runtime.connections import Connections
 from edge.runtime.directory import Directory
-from edge.runtime.peer_link import PeerTiming
+from edge.runtime.peer_link import Dial, PeerTiming
 from edge.runtime.platform import PlatformFacts
 from edge.runtime.provisions import Provisions
 from edge.runtime.stored_connections import StoredConnections
@@ -161,7 +161,12 @@ class Laboratory:
 
 @asynccontextmanager
 async def laboratory(
-    folder: Path, *, users: FakeUsers | None = None, timing: PeerTiming = QUICK, are_kept: bool = True
+    folder: Path,
+    *,
+    users: FakeUsers | None = None,
+    timing: PeerTiming = QUICK,
+    are_kept: bool = True,
+    dial: Dial | None = None,
 ) -> AsyncIterator[Laboratory]:
     """Run connections with a database in a folder; unknown platforms are unreachable."""
     directory, users = Directory(), users or FakeUsers()
@@ -169,7 +174,7 @@ async def laboratory(
     dialled: list[tuple[str, str]] = []
     facts = PlatformFacts(OWN, directory, Provisions(directory, ()))
 
-    def dial(url: str, token: str) -> FakePlatform:
+    def dial_fakes(url: str, token: str) -> FakePlatform:
         dialled.append((url, token))
         nobody = FakePlatform(name=url, answers={"info": Unreachable(f"{url} cannot be reached: no route")})
         return platforms.get(url, nobody)
@@ -181,7 +186,7 @@ async def laboratory(
             directory=directory,
             stored=stored,
             users=users,
-            dial=dial,
+            dial=dial or dial_fakes,
             definitions_of=lambda _name, _image: NoDefinitions(),
             supervise=supervise,
             timing=timing,
