@@ -64,6 +64,12 @@ class PublishedPorts:
         """See what is listed now; to be called at every change."""
         self._tasks.create_task(self._settle(), name="ports of containers")
 
+    async def ended(self, container_id: str) -> None:
+        """Free the ports of a container whose process has ended, so that the next one gets the same."""
+        async with self._turn:
+            if self._published.pop(container_id, None) is not None:
+                await self._forwards.drop(container_id)
+
     async def _settle(self) -> None:
         async with self._turn:
             wanted = {

@@ -145,6 +145,10 @@ class ProcessLauncher:
         await asyncio.to_thread(self._orphanage.reap, (), not leave_running)
         self._orphanage.close()
 
+    def when_ended(self, on_end: OnEnd) -> None:
+        """Have somebody told when a container's process has ended, before the next one starts."""
+        self._house.on_end = on_end
+
     def check(self, wish: PostAgentContainer) -> None:
         """Look at the `clientConfig` of a wish; Undecodable or ParameterMismatch if it cannot be used."""
         native_config(wish.client_config)
