@@ -64,6 +64,12 @@ VERBS = {
     "users role": Verb("users_role", "give a user another role", "opaca-edge users role eve guest"),
     "users passwd": Verb("users_passwd", "give a user another password", "opaca-edge users passwd eve"),
     "users remove": Verb("users_remove", "remove users", "opaca-edge users remove eve"),
+    "service install": Verb("service_install", "run as a service from now on", "opaca-edge service install"),
+    "service status": Verb("service_status", "show how the service is doing", "opaca-edge service status"),
+    "service logs": Verb("service_logs", "show what the service writes", "opaca-edge service logs -f"),
+    "service uninstall": Verb("service_uninstall", "end the service, keep its state", "opaca-edge service uninstall"),
+    "backup": Verb("backup", "keep a copy of all that must survive", "opaca-edge backup /media/usb/pi.tar.gz"),
+    "restore": Verb("restore", "put a backup in place", "opaca-edge restore /media/usb/pi.tar.gz"),
     "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
     "version": Verb("version", "show versions", "opaca-edge version"),
 }

@@ -1,0 +1,144 @@
+"""`service install`: the platform as a service that starts with the machine, under a user of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from edge.cli import service_system
+from edge.cli.failures import ExitCode, Failed
+from edge.cli.output import Output
+from edge.cli.service_system import need_root, run_program, unit_file
+from edge.cli.service_unit import DEVICE_GROUPS, NAME, STATE_DIR, UNIT, ServicePlan, unit_text
+from edge.config import PlatformConfig, environment, is_colour_wanted
+
+_HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+_SECRETS = ("SECRET", "PLATFORM_ADMIN_PWD")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `service install` takes."""
+    parser.add_argument("--user", metavar="NAME", default=NAME, help=f"whom it runs as, made if missing ({NAME})")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (else /etc/opaca-edge.toml)")
+    parser.add_argument("--port", metavar="PORT", help="where to listen (PORT; 8000)")
+    parser.add_argument(
+        "--policy", metavar="POLICY", help="what becomes of containers: shutdown, restart or reconnect (SESSION_POLICY)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the unit, change nothing")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Install the service, or bring an installed one up to date, and wait until it answers."""
+    output = Output(is_colour_wanted=is_colour_wanted(environment()))
+    if not arguments.dry_run:
+        need_root("service install")
+    file = arguments.config.absolute() if arguments.config else None
+    wanted = {"PORT": arguments.port, "SESSION_POLICY": arguments.policy, "STATE_DIR": None}
+    config = PlatformConfig.load(
+        wanted, {"STATE_DIRECTORY": str(STATE_DIR)}, config_file=file, standard_files=(Path("/etc/opaca-edge.toml"),)
+    )
+    plan = plan_of(arguments.user, config, arguments.port, arguments.policy)
+    try:
+        text = unit_text(plan)
+    except ValueError as error:
+        raise Failed(str(error), ExitCode.USAGE) from error
+    if arguments.dry_run:
+        print(text, end="")
+        return
+    _make_user(plan.user, output)
+    service_system.CREDENTIALS.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(unit_file(), text)
+    output.line(f"written: {unit_file()}")
+    run_program("systemctl", "daemon-reload")
+    run_program("systemctl", "enable", UNIT)
+    try:
+        run_program("systemctl", "restart", UNIT)
+    except Failed as failed:
+        raise Failed(f"{failed.message}\nits last lines: opaca-edge service logs") from failed
+    said = service_system.properties(["StatusText"])["StatusText"] or "running"
+    output.line(f"{said}; it starts with the machine. opaca-edge service status tells more")
+
+
+def plan_of(user: str, config: PlatformConfig, port: str | None, policy: str | None) -> ServicePlan:
+    """Return the unit's particulars on this machine; what comes from the configuration file stays there."""
+    command = [sys.executable, "-m", "edge", "run"]
+    package = Path(__file__).parents[2]
+    read = [Path(sys.prefix), Path(sys.base_prefix), package]
+    if config.config_file is not None:
+        command += ["--config", str(config.config_file)]
+        # With the modules of bundled containers, which are looked for beside it.
+        read.append(config.config_file.parent)
+    if port is not None:
+        command += ["--port", port]
+    read += [path for path in (config.image_directory, config.default_image_directory) if path is not None]
+    return ServicePlan(
+        user=user,
+        command=tuple(command),
+        groups=_groups(),
+        policy=config.session_policy,
+        # The package need not be installed: a checkout does as well.
+        environment=(
+            *((("PYTHONPATH", str(package)),) if not package.is_relative_to(sys.prefix) else ()),
+            *((("SESSION_POLICY", policy),) if policy is not None else ()),
+        ),
+        credentials=tuple(
+            (name, service_system.CREDENTIALS / name)
+            for name in _SECRETS
+            if (service_system.CREDENTIALS / name).exists()
+        ),
+        writable=() if config.state_dir.is_relative_to(STATE_DIR) else (config.state_dir,),
+        tcp_port=config.tcp_port,
+        readable=_in_homes(read),
+    )
+
+
+def _groups() -> tuple[str, ...]:
+    import grp
+
+    known = {group.gr_name for group in grp.getgrall()}
+    return tuple(name for name in DEVICE_GROUPS if name in known)
+
+
+def _in_homes(paths: list[Path]) -> tuple[Path, ...]:
+    """Return what of these is below a home, without what is below another of them.
+
+    Raises:
+        Failed: a whole home would have to be shown.
+    """
+    inside = sorted({path.resolve() for path in paths if path.exists() and _is_in_home(path.resolve())})
+    for path in inside:
+        if path in _HOMES or path.parent == _HOMES[0]:
+            raise Failed(f"the service would have to read all of {path}: move its files to a folder of their own")
+    return tuple(path for path in inside if not any(path != other and path.is_relative_to(other) for other in inside))
+
+
+def _is_in_home(path: Path) -> bool:
+    return any(path.is_relative_to(home) for home in _HOMES)
+
+
+def _make_user(name: str, output: Output) -> None:
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        run_program(
+            "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", str(STATE_DIR),
+            "--shell", "/usr/sbin/nologin", name,
+        )  # fmt: skip
+        output.line(f"made: user {name}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that others may read so that it is there as a whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fchmod(descriptor, 0o644)
+        os.fsync(descriptor)
+    unfinished.rename(path)
