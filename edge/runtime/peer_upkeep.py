@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # Half the life of what platforms make for each other (contract, section 7.2).
 _RENEW_AFTER_S = 7 * 24 * 3600.0 / 2
+_FIRST_LOOK_S = 2.0
 # A renewal that failed is tried again after this.
 _TRY_AGAIN_S = 600.0
 # Descriptions that change are written so seldom for the sake of the SD card.
@@ -50,10 +51,11 @@ class PeerUpkeep:
         self._stored_info: dict[str, tuple[bytes, float]] = {}
 
     async def run(self) -> None:
-        """Look after all connections until cancelled."""
+        """Look after all connections until cancelled, for the first time soon: the platform may have been off for days."""
+        await asyncio.sleep(min(_FIRST_LOOK_S, self._timing.upkeep_s))
         while True:
-            await asyncio.sleep(self._timing.upkeep_s)
             await self.look()
+            await asyncio.sleep(self._timing.upkeep_s)
 
     async def look(self) -> None:
         """Do what is due."""

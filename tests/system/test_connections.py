@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientError
 
+from edge.runtime.tokens import Tokens
 from tests.system.fault_proxy import FaultProxy, Link
 from tests.system.joined import Answer, Caller, platform, restart, until
 from tests.system.strict_peer import StrictPeer
@@ -198,9 +201,9 @@ async def test_a_call_that_is_cut_off_says_that_it_may_have_run(tmp_path: Path) 
 
 
 @asynccontextmanager
-async def guarded(folder: Path, containers: dict[str, str]) -> AsyncIterator[tuple[Caller, str]]:
+async def guarded(folder: Path, containers: dict[str, str], **more: str) -> AsyncIterator[tuple[Caller, str]]:
     """Run a platform that asks who is calling, and log in as its administrator."""
-    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PLATFORM_ADMIN_PWD": "secret"}
+    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PLATFORM_ADMIN_PWD": "secret", **more}
     async with platform(folder, containers, **settings) as caller:
         token = await log_in(caller)
         caller.session.headers["Authorization"] = f"Bearer {token}"
@@ -237,6 +240,21 @@ async def test_two_that_ask_who_is_calling(tmp_path: Path) -> None:
         assert (await here.ask("DELETE", "/connections", wish)).body == b"true"
         assert (await there.ask("GET", "/connections")).json == []
         assert there.url not in {user["username"] for user in (await here.ask("GET", "/users")).json}
+
+
+async def test_a_token_that_is_about_to_end_is_renewed_by_itself(tmp_path: Path) -> None:
+    key = bytes(range(32))
+    secret = {"SECRET": base64.b64encode(key).decode()}
+    async with platform(tmp_path / "here", HERE) as here, guarded(tmp_path / "there", THERE, **secret) as (there, _):
+        old = Tokens(key, lambda: time.time() - 2400).issue("admin", 3600)
+        assert (await here.connect(there.url, token=old)).body == b"true"
+        until_before = (await here.ask("GET", "/edge/connections")).json[0]["token_until"]
+
+        async def is_another() -> bool:
+            return bool((await here.ask("GET", "/edge/connections")).json[0]["token_until"] > until_before)
+
+        await until(is_another, "the token is another one")
+        assert (await here.invoke("Say", "/lab", text="x")).json == "x"
 
 
 async def test_no_user_is_left_where_connecting_back_fails(tmp_path: Path) -> None:
