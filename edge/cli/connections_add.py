@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     token = parser.add_mutually_exclusive_group()
     token.add_argument("--peer-token", metavar="TOKEN", help="token for calls to the other platform, if it wants one")
     token.add_argument("--token-stdin", action="store_true", help="read that token from the standard input")
+    token.add_argument("--logged-in", action="store_true", help="use the one that opaca-edge login --url URL keeps")
     client_arguments(parser)
 
 
@@ -45,9 +46,21 @@ def run(arguments: argparse.Namespace) -> None:
 
 def token_of(arguments: argparse.Namespace) -> str | None:
     """Return the token for the other platform, None if none was given."""
+    if getattr(arguments, "logged_in", False):
+        return _kept_token(arguments.platform)
     if not arguments.token_stdin:
         return arguments.peer_token or None
     token = sys.stdin.read().strip()
     if not token:
         raise Failed("--token-stdin: the standard input is empty", ExitCode.USAGE)
+    return token
+
+
+def _kept_token(url: str) -> str:
+    from edge.config import environment
+    from edge.kept_tokens import read_token, token_file
+
+    token = read_token(token_file(environment(), url.rstrip("/")))
+    if not token:
+        raise Failed(f"--logged-in: no token for {url} is kept here; opaca-edge login --url {url}", ExitCode.USAGE)
     return token

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.kept_tokens import keep_token, token_file
 from tests.unit.cli.conftest import Command, StandIn
 
 URL = "http://cloud:8000"
@@ -107,6 +109,19 @@ async def test_an_empty_token_is_wrong_usage(
     ran = await command("connections", "add", URL, "--token-stdin")
     assert (ran.code, "is empty" in ran.err) == (2, True)
     assert platform.asked == []
+
+
+async def test_the_token_of_a_login_there_is_used_if_that_is_asked_for(
+    platform: StandIn, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    platform.answers["POST /connections"] = True
+    ran = await command("connections", "add", URL, "--logged-in")
+    assert (ran.code, f"opaca-edge login --url {URL}" in ran.err) == (2, True)
+    keep_token(token_file({"HOME": str(tmp_path)}, URL), "kept")
+    assert (await command("connections", "add", f"{URL}/", "--logged-in")).code == 0
+    assert platform.last[2]["token"] == "kept"
 
 
 async def test_remove_disconnects_one_side_or_both(platform: StandIn, command: Command) -> None:
