@@ -73,6 +73,8 @@ def plan_of(user: str, config: PlatformConfig, port: str | None, policy: str | N
     if port is not None:
         command += ["--port", port]
     read += [path for path in (config.image_directory, config.default_image_directory) if path is not None]
+    # Their folders, because a file that is renewed by renaming is another one.
+    read += [path.parent for path in (config.tls_cert, config.tls_key, config.ca_file) if path is not None]
     return ServicePlan(
         user=user,
         command=tuple(command),
