@@ -26,6 +26,10 @@ _FILE = "state.sqlite3"
 # How long a writer waits for a reader of another program, such as a backup.
 _BUSY_S = 5.0
 
+# Where in the file it stands how it is written; SQLite itself reads a file with a later number, and writes nothing.
+_WRITE_VERSION = 18
+_LAST_WRITE_VERSION = 2
+
 # No permission, no space, a broken disk, somebody else's lock: another time the same file may be read.
 _NOT_THE_FILES_FAULT = frozenset(
     (
@@ -113,10 +117,10 @@ class Database:
         """
         try:
             await self._in_thread(self._open)
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, sqlite3.Error) as error:
             log.error("%s cannot be used (%s): NOTHING IS KEPT over a restart", self._path, error)
         except BaseException:
-            self._thread.shutdown(wait=True)
+            await asyncio.to_thread(self._thread.shutdown)
             raise
         return self
 
@@ -174,15 +178,21 @@ class Database:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._connection = self._connect()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # damaged names make messages that are no text
             # An extended code has the code itself in its lowest byte.
-            if error.sqlite_errorcode & 0xFF in _NOT_THE_FILES_FAULT:
+            if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _NOT_THE_FILES_FAULT:
                 raise
             self._set_aside(error)
             self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it will hold secrets
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # it will hold secrets
+        try:
+            header = os.read(descriptor, _WRITE_VERSION + 1)
+        finally:
+            os.close(descriptor)
+        if len(header) > _WRITE_VERSION and header[_WRITE_VERSION] > _LAST_WRITE_VERSION:
+            raise _damaged("it is of a kind that can only be read")
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             # A damaged text shall not keep the others from being read.
@@ -195,6 +205,8 @@ class Database:
             if verdict != "ok":
                 raise _damaged(verdict)
             self._migrate(connection)
+            if _schema(connection) != _expected_schema():
+                raise _damaged("its tables are not ours")
         except BaseException:
             connection.close()
             raise
@@ -210,9 +222,10 @@ class Database:
         for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
             connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version={number}; COMMIT;")
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _set_aside(self, error: Exception) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        kept = self._path.with_name(f"{_FILE}.damaged-{stamp}")
+        names = (f"{_FILE}.damaged-{stamp}{more}" for more in ("", *(f"-{number}" for number in range(2, 1000))))
+        kept = next(path for path in map(self._path.with_name, names) if not path.exists())
         for suffix in ("", "-wal", "-shm"):
             part = self._path.with_name(_FILE + suffix)
             if part.exists():
@@ -223,6 +236,20 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+def _expected_schema() -> list[tuple[Any, ...]]:
+    pattern = sqlite3.connect(":memory:")
+    try:
+        for step in MIGRATIONS:
+            pattern.executescript(step)
+        return _schema(pattern)
+    finally:
+        pattern.close()
 
 
 def _damaged(verdict: str) -> sqlite3.DatabaseError:
