@@ -7,7 +7,7 @@ import argparse
 from edge.cli.failures import Failed
 from edge.cli.output import Output
 from edge.cli.passwords import ask_password, password_arguments
-from edge.cli.platform import ANSWER_S, Platform, call_platform, platform_url
+from edge.cli.platform import ANSWER_S, Platform, call_platform, client_arguments, platform_url
 from edge.config import environment
 from edge.errors import RemoteError
 from edge.kept_tokens import forget_token, keep_token, token_file
@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="NAME", default="admin", help="who you are there (admin)")
     parser.add_argument("--forget", action="store_true", help="remove the token that is kept instead")
     password_arguments(parser)
-    group = parser.add_argument_group("platform")
-    group.add_argument("--url", metavar="URL", help="base URL (else OPACA_EDGE_URL, else http://127.0.0.1:8000)")
-    parser.set_defaults(token=None)
+    client_arguments(parser, has_json=False, has_token=False)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -66,11 +66,14 @@ class Platform:
         return await self.get("/agents", list[AgentDescription], (("includeConnected", "true"),))
 
 
-def client_arguments(parser: argparse.ArgumentParser, *, has_json: bool = True) -> None:
-    """Add the options that all client verbs have."""
+def client_arguments(parser: argparse.ArgumentParser, *, has_json: bool = True, has_token: bool = True) -> None:
+    """Add the options that all client verbs have; `has_token` is False for the verb that gets one."""
     group = parser.add_argument_group("platform")
     group.add_argument("--url", metavar="URL", help="base URL (else OPACA_EDGE_URL, else http://127.0.0.1:8000)")
-    group.add_argument("--token", metavar="TOKEN", help="bearer token (else OPACA_EDGE_TOKEN, else that of login)")
+    if has_token:
+        group.add_argument("--token", metavar="TOKEN", help="bearer token (else OPACA_EDGE_TOKEN, else that of login)")
+    else:
+        parser.set_defaults(token=None)
     group.add_argument("--ca-file", metavar="FILE", help="authorities to trust with https (else OPACA_EDGE_CA_FILE)")
     if has_json:
         parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
@@ -97,9 +100,14 @@ def call_platform(arguments: argparse.Namespace, work: Work, *, is_anonymous: bo
     if is_anonymous:
         config = replace(config, token="")
     output = Output(getattr(arguments, "json", False), config.is_colour_wanted)
+    authorities = Authorities(config.ca_file)
+    try:
+        authorities.check()
+    except BadAuthorities as error:
+        raise Failed(str(error), ExitCode.USAGE) from error
 
     async def connected() -> None:
-        async with HttpClient(authorities=Authorities(config.ca_file)) as client:
+        async with HttpClient(authorities=authorities) as client:
             await work(Platform(client, config), output)
 
     try:
@@ -108,8 +116,6 @@ def call_platform(arguments: argparse.Namespace, work: Work, *, is_anonymous: bo
         raise _translated(_first(group), config.url) from group
     except OpacaError as error:
         raise failure_of(error, config.url) from error
-    except BadAuthorities as error:
-        raise Failed(str(error), ExitCode.USAGE) from error
 
 
 def _first(error: BaseException) -> BaseException:
