@@ -70,12 +70,15 @@ VERBS = {
     "service uninstall": Verb("service_uninstall", "end the service, keep its state", "opaca-edge service uninstall"),
     "backup": Verb("backup", "keep a copy of all that must survive", "opaca-edge backup /media/usb/pi.tar.gz"),
     "restore": Verb("restore", "put a backup in place", "opaca-edge restore /media/usb/pi.tar.gz"),
+    "tls init": Verb("tls_init", "make an authority and a certificate for a LAN", "opaca-edge tls init --name pi.lan"),
+    "tls renew": Verb("tls_renew", "make a new certificate of that authority", "opaca-edge tls renew --days 400"),
+    "tls show": Verb("tls_show", "show how long certificates are valid", "opaca-edge tls show --json"),
     "config show": Verb("config_show", "show all settings and where they come from", "opaca-edge config show"),
     "version": Verb("version", "show versions", "opaca-edge version"),
 }
 
 # Understood before the verb as well as after it, with whether a value follows.
-_ANYWHERE = {"--url": True, "--token": True, "--json": False}
+_ANYWHERE = {"--url": True, "--token": True, "--ca-file": True, "--json": False}
 
 
 class VerbModule(Protocol):

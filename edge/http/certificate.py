@@ -150,7 +150,10 @@ class Certificate:
             )
         if now_s < self._pair.starts_s:
             begins = day(self._pair.starts_s)
-            return logging.ERROR, f"{self._cert_file} is valid from {begins}, callers refuse it; or {clock}, is wrong"
+            return (
+                logging.ERROR,
+                f"{self._cert_file} is valid only from {begins} on, callers refuse it; or {clock}, is wrong",
+            )
         if now_s >= self._pair.ends_s:
             ended = day(self._pair.ends_s)
             return logging.ERROR, f"{self._cert_file} has expired on {ended}, callers refuse it; or {clock}, is wrong"

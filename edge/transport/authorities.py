@@ -36,7 +36,7 @@ class Authorities:
             BadAuthorities: it cannot be used.
         """
         if self._ca_file is not None:
-            self._made()
+            self._context = self._made()
 
     async def context(self) -> ssl.SSLContext:
         """Return what the next connection is checked with.
