@@ -205,7 +205,7 @@ class Database:
             if verdict != "ok":
                 raise _damaged(verdict)
             self._migrate(connection)
-            if _schema(connection) != _expected_schema():
+            if not _expected_schema() <= _schema(connection):
                 raise _damaged("its tables are not ours")
         except BaseException:
             connection.close()
@@ -238,11 +238,16 @@ class Database:
             self._connection = None
 
 
-def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+def _schema(connection: sqlite3.Connection) -> set[tuple[Any, ...]]:
+    """Return tables with their columns, and what else there is; an operator may have added to it."""
+    query = (
+        "SELECT things.type, things.name, things.tbl_name, columns.name, columns.type, columns.pk"
+        " FROM sqlite_schema AS things LEFT JOIN pragma_table_info(things.name) AS columns"
+    )
+    return set(connection.execute(query))
 
 
-def _expected_schema() -> list[tuple[Any, ...]]:
+def _expected_schema() -> set[tuple[Any, ...]]:
     pattern = sqlite3.connect(":memory:")
     try:
         for step in MIGRATIONS:

@@ -116,6 +116,15 @@ async def test_a_damaged_file_is_set_aside_whole(
     assert str(kept[0]) in caplog.text
 
 
+async def test_what_an_operator_added_is_no_damage(tmp_path: Path) -> None:
+    async with Database(tmp_path) as database:
+        await database.write(FACT)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.executescript("ANALYZE; CREATE INDEX by_value ON facts (value); CREATE TABLE notes (text)")
+    async with Database(tmp_path) as database:
+        assert await database.read("SELECT value FROM facts") == [("red",)]
+
+
 async def test_two_damaged_files_within_a_second_are_both_kept(tmp_path: Path) -> None:
     for content in (b"first" * 100, b"second" * 100):
         (tmp_path / FILE).write_bytes(content)
