@@ -72,9 +72,7 @@ class History:
         """Push a success that no request made to the subscribers of its first path segment; it is not recorded."""
         topic = "/" + route.partition("/")[2].partition("/")[0]
         if topic in self._subscribers:
-            self._push(
-                topic, Event(id=self._next_id(), timestamp=_now_ms(), event_type=EventType.SUCCESS, route=route)
-            )
+            self._push(topic, Event(id=self._next_id(), timestamp=_now_ms(), event_type=EventType.SUCCESS, route=route))
 
     @contextmanager
     def subscribed(self, topic: str, push: Push) -> Iterator[None]:

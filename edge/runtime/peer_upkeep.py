@@ -51,7 +51,7 @@ class PeerUpkeep:
         self._stored_info: dict[str, tuple[bytes, float]] = {}
 
     async def run(self) -> None:
-        """Look after all connections until cancelled, for the first time soon: the platform may have been off for days."""
+        """Look after all connections until cancelled, first soon: the platform may have been off for days."""
         await asyncio.sleep(min(_FIRST_LOOK_S, self._timing.upkeep_s))
         while True:
             await self.look()

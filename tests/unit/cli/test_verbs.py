@@ -137,12 +137,14 @@ async def test_invoke_prints_the_result(
         (
             401,
             "Missing Token.",
-            '{url} wants to know who is calling: Missing Token.\n  log in with "opaca-edge login --url {url}", or give --token',
+            "{url} wants to know who is calling: Missing Token.\n"
+            '  log in with "opaca-edge login --url {url}", or give --token',
         ),
         (
             403,
             {"timestamp": 1, "status": 403, "error": "Forbidden", "path": "/x"},
-            '{url} does not allow this to you: role too low\n  "opaca-edge login --url {url} --user NAME" makes you another user',
+            "{url} does not allow this to you: role too low\n"
+            '  "opaca-edge login --url {url} --user NAME" makes you another user',
         ),
         (500, "", "{url} answered 500 without a reason"),
     ],
