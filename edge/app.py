@@ -31,6 +31,7 @@ from edge.launcher.process.launcher import ProcessLauncher
 from edge.launcher.published import PublishedPorts
 from edge.launcher.supervision import supervise
 from edge.notify import Notifier
+from edge.reach import say_who_may
 from edge.runtime.announcements import Announcements
 from edge.runtime.connections import Connections
 from edge.runtime.definitions import Schemas
@@ -108,7 +109,7 @@ async def serve(
                 await parts.platform.connections.restore(are_kept=config.session_policy is not SessionPolicy.SHUTDOWN)
                 await parts.bundled.all_tried(_BUNDLED_START_S)
                 async with HttpServer(dispatcher, [listening], limits, certificate, parts.local):
-                    _say_who_may(config, base_url)
+                    say_who_may(config, base_url)
                     revival = partial(parts.revival.run, config.default_image_directory)
                     background.append(tasks.create_task(supervise("revival", revival), name="revival"))
                     if on_ready is not None:
@@ -355,12 +356,3 @@ def _own_provisions(config: PlatformConfig) -> tuple[str, ...]:
         f"config:session-policy={config.session_policy}",
         f"config:require-auth={str(config.require_auth).lower()}",
     )
-
-
-def _say_who_may(config: PlatformConfig, base_url: str) -> None:
-    if config.require_auth:
-        log.info("%s: whoever logs in may use this platform, each as their role allows", base_url)
-    elif is_loopback(config.host):
-        log.info("%s: whoever is logged in on this machine may use and manage this platform", base_url)
-    else:
-        log.warning("%s: WITHOUT LOGIN, ANYONE in this network may use this platform and start programs here", base_url)

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge.settings": {"edge.errors"},
     "edge.config_file": {"edge.errors", "edge.settings"},
     "edge.kept_tokens": set(),
+    "edge.reach": {"edge.config", "edge.model"},
     "edge.credentials": {"edge.settings"},
     "edge.notify": set(),
     "edge.config": {"edge.errors", "edge.settings", "edge.config_file", "edge.kept_tokens", "edge.credentials"},
@@ -44,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge.bundled": {"edge.agents"},
     "edge.runtime": _BELOW_RUNTIME | {"edge.transport.base", "edge.launcher.base"},
     "edge.api": _BELOW_API,
-    "edge.app": _BELOW_API | {"edge.api", "edge.agents", "edge.bundled", "edge.config", "edge.notify", "edge.settings"},
+    "edge.app": _BELOW_API
+    | {"edge.api", "edge.agents", "edge.bundled", "edge.config", "edge.notify", "edge.reach", "edge.settings"},
     "edge.cli": {"edge"},
     "edge.__main__": {"edge.cli"},
     "bridge": {"edge.model", "edge.errors", "edge.http", "edge.transport.http"},

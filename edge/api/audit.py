@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import logging
 
+from edge.http.caller import Caller, Role
 from edge.http.request import Request
 
 log = logging.getLogger("edge.audit")
+
+
+def _name(caller: Caller) -> str:
+    """Return who called; a stand-in for somebody who has not shown who it is, is nobody."""
+    return caller.name if caller.is_authenticated or caller.role is Role.OPEN else ""
 
 
 class Audit:
@@ -21,7 +27,7 @@ class Audit:
         log.info(
             "user=%s address=%s route=%s status=%d",
             # A name may hold blanks; quoted so that no name can pretend to be another line's end.
-            json.dumps(request.caller.name or "-"),
+            json.dumps(_name(request.caller) or "-"),
             request.http.remote or "-",
             json.dumps(f"{request.method} {request.raw_path[:500]}"),
             status,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.errors import NotAllowed
 from edge.http.caller import Caller, Role
 from edge.http.replies import Reply, text_reply
-from edge.http.request import Request
+from edge.http.request import NOBODY, Request
 from edge.model.requests import Login
 from edge.runtime.platform import Platform
 
@@ -25,9 +25,9 @@ class LoginHandlers:
         login = await request.json(Login)
         name, password = login.username or "", login.password
         caller = request.caller
-        if self._accounts.users.get(name) is not None:
-            # For the audit line: words that are no user's name may be a password in the wrong field.
-            request.caller = Caller(name=name, role=Role.OPEN)
+        # For the audit line: words that are no user's name may be a password in the wrong field.
+        known = self._accounts.users.get(name) is not None
+        request.caller = Caller(name=name, role=Role.OPEN) if known else NOBODY
         if caller.is_foreign and password == "":
             raise _foreign()
         peer = request.http.remote or ""

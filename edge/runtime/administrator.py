@@ -38,11 +38,11 @@ async def ensure_administrator(
             log.warning("PLATFORM_ADMIN_PWD is empty: WHOEVER REACHES THIS PLATFORM can log in as %s", name)
         if there is None or not await passwords.fits(password, there.password):
             await _keep(users, name, there, await passwords.hash(password))
-    elif there is None and requires_auth:
+    elif requires_auth and (there is None or there.password == EMPTY):
         made = "-".join("".join(choice(_LETTERS) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS))
         # Shown before it is kept: one that was kept and never shown would lock everybody out.
         log.warning("the password of %s is %s (shown only now; `opaca-edge users passwd` changes it)", name, made)
-        await _keep(users, name, None, await passwords.hash(made))
+        await _keep(users, name, there, await passwords.hash(made))
     elif there is None:
         users.show(User(name=name, password=EMPTY, role=RoleName.ADMIN))
     there = users.get(name)

@@ -285,8 +285,12 @@ def test_a_websocket_needs_a_token(house: House) -> None:
     assert house.household.ask("GET", "/subscribe", headers=handshake).status == 101
 
 
-def test_no_secret_is_in_the_log(house: House) -> None:
+def test_the_log_tells_who_did_what_and_no_secret(house: House) -> None:
+    slip = {"username": "mistyped secret", "password": ""}
+    assert house.household.ask("POST", "/login", json_body=slip).status == 403
     log = house.household.process.log
     assert 'user="contributor" address=127.0.0.1 route="POST /containers" status=200' in log
     assert 'user="guest" address=127.0.0.1 route="DELETE /containers/none" status=403' in log
-    assert not [word for word in (house.board, house.container, SECRET, "admin-pw") if word in log]
+    assert 'user="-" address=127.0.0.1 route="POST /login" status=403' in log
+    assert 'user="-" address=127.0.0.1 route="POST /users" status=401' in log
+    assert not [word for word in (house.board, house.container, SECRET, "admin-pw", "mistyped") if word in log]

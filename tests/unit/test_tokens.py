@@ -92,6 +92,16 @@ def test_a_token_may_name_nobody(tokens: Tokens) -> None:
     assert tokens.subject(signed({"exp": NOW_S + 1})) is None
 
 
+def test_when_the_clock_is_set_right_those_given_before_have_ended(tokens: Tokens, clock: Clock) -> None:
+    clock.now_s = 60.0  # a Pi has just booted
+    given_at_boot, given_before = tokens.issue("eve", 36_000), signed({"sub": "eve", "exp": NOW_S - 1})
+    assert tokens.subject(given_at_boot) == tokens.subject(given_before) == "eve"
+    clock.now_s = NOW_S
+    for token in (given_at_boot, given_before):
+        with pytest.raises(NotLoggedIn, match="expired"):
+            tokens.subject(token)
+
+
 def test_only_the_latest_tokens_are_remembered(tokens: Tokens) -> None:
     for number in range(1000):
         tokens.subject(tokens.issue(f"user {number}", 60))

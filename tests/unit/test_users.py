@@ -198,6 +198,8 @@ async def test_the_administrators_password_is_made_at_the_first_start_with_authe
 ) -> None:
     async with trusted(tmp_path, requires_auth=False, password=None) as here:
         assert await here.accounts.login("admin", "", HERE)
+        # It is stored with its empty password now, which must not count when callers must log in.
+        await here.accounts.change("admin", UserWish(privileges=["a"]))
     async with trusted(tmp_path, password=None) as here:
         with pytest.raises(NotAllowed):
             await here.accounts.login("admin", "", HERE)
