@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -119,7 +120,7 @@ async def test_the_token_of_a_login_there_is_used_if_that_is_asked_for(
     platform.answers["POST /connections"] = True
     ran = await command("connections", "add", URL, "--logged-in")
     assert (ran.code, f"opaca-edge login --url {URL}" in ran.err) == (2, True)
-    keep_token(token_file({"HOME": str(tmp_path)}, URL), "kept")
+    await asyncio.to_thread(keep_token, token_file({"HOME": str(tmp_path)}, URL), "kept")
     assert (await command("connections", "add", f"{URL}/", "--logged-in")).code == 0
     assert platform.last[2]["token"] == "kept"
 
