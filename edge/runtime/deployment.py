@@ -17,6 +17,7 @@ from edge.model.image_names import plain_image_name
 from edge.model.requests import PostAgentContainer
 from edge.runtime.directory import Directory, LocalContainer
 from edge.runtime.errands import Errands
+from edge.runtime.forgetting import Forgetting
 from edge.runtime.logins import Logins
 from edge.runtime.provisions import Provisions
 from edge.runtime.session import Session, StoredContainer
@@ -25,9 +26,6 @@ from edge.runtime.tenants import Tenants
 log = logging.getLogger(__name__)
 
 _THEIRS = ("DOCKER", "KUBERNETES")
-# Until a disk that was full is tried again.
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
 
 
 class Deployment:
@@ -52,6 +50,7 @@ class Deployment:
         self._logins = logins
         self._tenants = tenants
         self._errands = errands
+        self._forgetting = Forgetting(session, errands)
         self._start_time_s = start_time_s
         self._launchers: dict[str, Launcher] = {}
         self._starters: dict[str, Starter] = {}
@@ -92,7 +91,7 @@ class Deployment:
         self._starting.discard(container_id)
         self._logins.forget(container_id)
         if self._session.get(container_id) is not None:
-            self._errands.start(f"forgetting of {container_id}", partial(self._forget, container_id))
+            self._errands.start(f"forgetting of {container_id}", partial(self._forgetting.forget, container_id))
         if gone is not None:
             log.info("container %s (%s) is gone", gone.description.image.image_name, container_id)
 
@@ -116,8 +115,7 @@ class Deployment:
         """
         starter = self._starter(wish)
         self._tenants.check_attaching(caller, wish, starter.existing_id(self._tenants.owner(caller), wish))
-        await self._check_requirements(starter, wish)
-        job = partial(self._start, starter, wish, self._limit(timeout_s), caller, file)
+        job = partial(self._add, starter, wish, self._limit(timeout_s), caller, file)
         return await self._errands.run(f"start of {wish.image.image_name}", job)
 
     async def update(self, wish: PostAgentContainer, timeout_s: float, caller: Caller | None = None) -> str:
@@ -187,6 +185,12 @@ class Deployment:
         if kept is not None:
             await self.keep(container_id, kept)
 
+    async def _add(
+        self, starter: Starter, wish: PostAgentContainer, limit_s: float, caller: Caller | None, file: str | None
+    ) -> str:
+        await self._check_requirements(starter, wish)
+        return await self._start(starter, wish, limit_s, caller, file)
+
     async def _start(
         self,
         starter: Starter,
@@ -232,7 +236,7 @@ class Deployment:
                 raise NotReady(f"container {container_id} of image {wish.image.image_name} was stopped at once")
         except BaseException:
             if before is None:
-                await self._forget(container_id)
+                await self._forgetting.forget(container_id)
             raise
         finally:
             self._starting.discard(container_id)
@@ -317,25 +321,7 @@ class Deployment:
         updater = self._updaters.get(launcher_name)
         if updater is not None:
             await updater.until_gone(container_id)
-        await self._forget(container_id)
-
-    async def _forget(self, container_id: str) -> None:
-        """Store a container no more; where that fails now, try again as long as the platform runs."""
-        try:
-            await self._session.forget(container_id)
-        except NotStored:
-            self._errands.start(f"forgetting of {container_id}", partial(self._forget_some_day, container_id))
-
-    async def _forget_some_day(self, container_id: str) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            try:
-                await self._session.forget(container_id)
-                return
-            except NotStored:
-                continue  # the database has logged it
+        await self._forgetting.forget(container_id)
 
     def _check_removing(self, caller: Caller | None, container_id: str) -> None:
         container, stored = self._directory.container(container_id), self._session.get(container_id)

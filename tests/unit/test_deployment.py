@@ -87,6 +87,23 @@ async def test_a_caller_who_leaves_cancels_nothing(tmp_path: Path) -> None:
         await until(lambda: len(at.listed()) == 1 and at.rows() == at.listed())
 
 
+async def test_a_caller_who_leaves_at_once_cancels_nothing(tmp_path: Path) -> None:
+    """Not even while it is looked at what the image requires."""
+    async with works(tmp_path) as at, asyncio.TaskGroup() as tasks:
+        asked = asyncio.Event()
+
+        async def requirements(wanted: PostAgentContainer) -> list[str]:
+            asked.set()
+            await asyncio.sleep(0.01)
+            return []
+
+        at.stage.requirements = requirements  # type: ignore[method-assign]
+        adding = tasks.create_task(at.deployment.add(wish(), 0))
+        await asked.wait()
+        adding.cancel()
+        await until(lambda: len(at.listed()) == 1)
+
+
 async def test_a_failure_that_nobody_waits_for_is_no_complaint(tmp_path: Path) -> None:
     async with works(tmp_path) as at:
         at.stage.hold = asyncio.Event()
