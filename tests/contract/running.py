@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 _START_S = 15.0
 _STOP_S = 8.0
-_BASE_URL = re.compile(r"http://[\w.\[\]:]+:(\d+)")
+_BASE_URL = re.compile(r"answers on http://[\w.\[\]:]+:(\d+)")
 
 # Not the tests' own: what a service gets from systemd, and nothing of the developer's shell.
 _CLEAN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
@@ -130,7 +130,7 @@ class Process:
         return ask(self.address, method, path, **more)
 
     def _wait_for_address(self) -> None:
-        """The first base URL in the log is its own; it is said when requests are answered."""
+        """It says where it answers when requests are answered."""
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             if not self.is_running():
