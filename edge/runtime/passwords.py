@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hmac
 import re
 from base64 import b64decode, b64encode
@@ -20,6 +21,8 @@ _SALT_BYTES = _HASH_BYTES = 32
 _MAX_MEMORY_BYTES = 64 * 1024 * 1024
 _LONGEST_BYTES = 4096
 _MOST_WAITING = 32
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 1024 * 1024
 _FORM = re.compile(r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d)\$([\w+/]+=*)\$([\w+/]+=*)", re.ASCII)
 
 # What no password fits: of users that only ever show a token.
@@ -32,7 +35,7 @@ class Passwords:
     """Makes and checks hashes, as an async context manager; each takes a while, so few may wait."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=_give_memory_back)
         self._waiting = 0
 
     async def __aenter__(self) -> Self:
@@ -82,6 +85,18 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._thread, compute)
         finally:
             self._waiting -= 1
+
+
+def _give_memory_back() -> None:
+    """Have large pieces of memory given back to the system whenever they are freed.
+
+    glibc keeps the second 16 MiB that scrypt asks for, for ever: it takes the first for a sign that such pieces are
+    used often (mallopt(3), M_MMAP_THRESHOLD). Other C libraries do not, and have no such call.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    except (AttributeError, OSError):
+        pass
 
 
 def _written(salt: bytes, digest: bytes) -> str:

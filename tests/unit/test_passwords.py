@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 
 import pytest
 
 from edge.errors import Overloaded
 from edge.runtime.passwords import EMPTY, LOCKED, Passwords
+from tests.architecture import ROOT
 
 
 async def test_a_password_fits_its_hash_and_no_other() -> None:
@@ -76,6 +79,34 @@ async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
 
         known, unknown = await fastest(stored), await fastest(None)
     assert 0.5 < known / unknown < 2.0
+
+
+_HASHING = """
+import asyncio, os
+from edge.runtime.passwords import Passwords
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+async def main():
+    async with Passwords() as passwords:
+        await passwords.hash("a")
+        before = resident_bytes()
+        for _ in range(3):
+            await passwords.hash("a")
+        print(resident_bytes() - before)
+
+asyncio.run(main())
+"""
+
+
+def test_the_memory_for_it_is_given_back() -> None:
+    """In a process of its own: here other tests have hashed before."""
+    grown = subprocess.run(
+        [sys.executable, "-c", _HASHING], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert int(grown) < 4 * 1024 * 1024
 
 
 async def test_only_so_many_may_wait() -> None:
