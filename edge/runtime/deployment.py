@@ -74,7 +74,15 @@ class Deployment:
         self._updaters[updater.name] = updater
 
     def appeared(self, launched: Launched) -> None:
-        """List a container, or show its new description in the old one's place."""
+        """List a container, or show its new description in the old one's place.
+
+        One that is being started is listed when it is certain that it will be there again after a restart.
+        """
+        container_id = launched.description.container_id
+        if container_id not in self._starting or self.is_listed(container_id):
+            self._list(launched)
+
+    def _list(self, launched: Launched) -> None:
         container_id = launched.description.container_id
         if self._directory.container(container_id) is None:
             log.info("container %s (%s) runs", launched.description.image.image_name, container_id)
@@ -229,7 +237,7 @@ class Deployment:
                 if before is None:
                     await self._discard(starter, container_id)
                 else:
-                    self.appeared(launched)  # it was here before, and is still
+                    self._list(launched)  # it was here before, and is still
                 raise
             if container_id not in self._starting:
                 await self._discard(starter, container_id)
@@ -240,7 +248,7 @@ class Deployment:
             raise
         finally:
             self._starting.discard(container_id)
-        self.appeared(launched)
+        self._list(launched)
         return container_id
 
     async def _discard(self, starter: Starter, container_id: str) -> None:

@@ -275,16 +275,6 @@ def test_notifying_shows_what_the_container_has_learned(home: Household, form: s
     error(home.ask("POST", "/containers/notify", body=b"none"), 404)
 
 
-def test_a_container_that_does_not_answer_a_notify_is_removed(home: Household) -> None:
-    container_id = home.posted()
-    home.do(container_id, "SleepInInfo")
-    answer = home.ask("POST", "/containers/notify", body=container_id.encode(), timeout_s=20)
-    assert (answer.status, answer.text) == (200, "false")
-    assert home.listed() == []
-    home.settles(lambda: not home.running(), "it was stopped")
-    assert home.ask("DELETE", f"/containers/{container_id}").text == "false"
-
-
 def test_removing_takes_away_what_was_there(home: Household) -> None:
     container_id = home.posted()
     home.deleted(container_id)

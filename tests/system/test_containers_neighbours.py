@@ -73,6 +73,10 @@ def calling(home: Household, container_id: str, action: str, callers: int, **arg
             thread.join()
 
 
+def notified(home: Household, container_id: str) -> str:
+    return home.ask("POST", "/containers/notify", body=container_id.encode(), timeout_s=30).text
+
+
 def test_the_neighbours_of_one_that_misbehaves_are_served_as_before(
     tmp_path: Path, at_size: Callable[[int, int], int]
 ) -> None:
@@ -93,8 +97,10 @@ def test_the_neighbours_of_one_that_misbehaves_are_served_as_before(
 
         sleeper = home.posted()
         home.do(sleeper, "SleepInInfo")
+        told: list[str] = []
+        telling = threading.Thread(target=lambda: told.append(notified(home, sleeper)))
+        telling.start()
         busy_s["sleeps in /info"] = neighbour.p99_s()
-        home.deleted(sleeper)
 
         with calling(home, home.posted(), "Flood", 1, number=20_000_000):
             busy_s["floods its output"] = neighbour.p99_s()
@@ -109,6 +115,11 @@ def test_the_neighbours_of_one_that_misbehaves_are_served_as_before(
         assert loop in home.listed()
         assert loop not in home.running().values()
         home.deleted(loop)
+
+        telling.join()
+        assert told == ["false"]
+        assert sleeper not in home.listed()
+        home.settles(lambda: sleeper not in home.running().values(), "who did not answer a notify was stopped")
 
         ratios = {name: round(p99_s / quiet_s, 1) for name, p99_s in busy_s.items()}
         print(f"p99 of {calls} calls, quiet: {quiet_s * 1000:.2f} ms; times that while another one: {ratios}")

@@ -155,10 +155,9 @@ def test_what_was_never_answered_is_gone(tmp_path: Path, policy: str) -> None:
         assert list((home.folder / "state" / "containers").iterdir()) == []
 
 
-@pytest.mark.parametrize("policy", ["restart", "reconnect"])
-def test_what_was_removed_never_comes_back(tmp_path: Path, policy: str) -> None:
+def test_what_was_removed_never_comes_back(tmp_path: Path) -> None:
     """Not even one that was still busy ending when the platform was killed."""
-    with household(tmp_path, SESSION_POLICY=policy) as home:
+    with household(tmp_path, SESSION_POLICY="reconnect") as home:
         home.actor("slow", start="stop_grace_s = 60\n")
         kept, quick, slow = home.posted(), home.posted(), home.posted("slow", mode="stubborn")
         home.deleted(quick)

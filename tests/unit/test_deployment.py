@@ -23,6 +23,20 @@ async def test_an_id_is_on_the_disk_before_it_is_answered(tmp_path: Path) -> Non
         assert stored.is_confirmed
 
 
+async def test_what_is_listed_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    async with works(tmp_path) as at:
+        confirm, listed = at.session.change, []
+
+        async def change(container_id: str, **fields: object) -> None:
+            listed.append(at.listed())
+            await confirm(container_id, **fields)
+
+        at.session.change = change  # type: ignore[method-assign]
+        container_id = await at.deployment.add(wish(), 0)
+        assert listed == [[]]
+        assert at.listed() == [container_id]
+
+
 async def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
     async with works(tmp_path) as at:
         at.stage.failures["pump"] = NotReady("it did not come up")
