@@ -28,7 +28,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 _START_S = 15.0
 _STOP_S = 8.0
-_BASE_URL = re.compile(r"answers on http://[\w.\[\]:]+:(\d+)")
+# With TLS it is the plain listener that tests talk to.
+_BASE_URL = re.compile(r"answers on http://[\w.\[\]:]+:(\d+)|http://[\w.\[\]:]+:(\d+) is the same without TLS")
 
 # Not the tests' own: what a service gets from systemd, and nothing of the developer's shell.
 _CLEAN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
@@ -136,7 +137,7 @@ class Process:
             if not self.is_running():
                 raise AssertionError(f"it ended with {self._popen and self._popen.returncode}:\n{self.log}")
             if found := _BASE_URL.search(self.log):
-                self.address = ("127.0.0.1", int(found[1]))
+                self.address = ("127.0.0.1", int(found[1] or found[2]))
                 with contextlib.suppress(OSError):
                     ask(self.address, "GET", "/nothing")
                     return
