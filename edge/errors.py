@@ -18,6 +18,7 @@ OpacaError
 ├── CalleeError              the container or platform asked did not deliver
 │   ├── RemoteError          it answered with an error (kept as `cause`)
 │   ├── Unreachable          it could not be reached, or went away
+│   │   └── Asleep           it only reports and is never called
 │   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
 │   ├── NotReady             a container that did not come up
 │   ├── NotKept              a leg that promises durability could not keep the message
@@ -127,6 +128,10 @@ class RemoteError(CalleeError):
 
 class Unreachable(CalleeError):
     """The other party could not be reached, or went away before it was asked."""
+
+
+class Asleep(Unreachable):
+    """The other party only reports and is never called: no failure, unless it alone was meant."""
 
 
 class OutcomeUnknown(CalleeError):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from typing import NoReturn
 
-from edge.errors import OutcomeUnknown, Unreachable
+from edge.errors import Asleep, OutcomeUnknown, Unreachable
 from edge.launcher.attachment import Attachment
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
@@ -157,4 +157,4 @@ class SleepingTransport:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise Unreachable(f"{self.name} sleeps and only reports: it cannot be called (clientConfig.push)")
+        raise Asleep(f"{self.name} sleeps and only reports: it cannot be called (clientConfig.push)")

@@ -89,6 +89,9 @@ class Starter(Launcher, Protocol):
             Undecodable: another form. ParameterMismatch: values that cannot be used.
         """
 
+    def identity(self, wish: PostAgentContainer) -> str | None:
+        """Return what tells this wish from others of its owner, None if each is about a new container."""
+
     def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
         """Return the ID of the owner's container that this wish is about, None if it is about a new one."""
 
@@ -138,6 +141,7 @@ class ContainerState(StrEnum):
     """How a container is doing."""
 
     RUNNING = "running"
+    DEGRADED = "degraded"  # it answers, but background work of an agent has failed and waits to be run again
     STARTING = "starting"
     RESTARTING = "restarting"  # it ended, and is started again now or after a pause
     CRASH_LOOP = "crash-loop"  # it ended too often and is not started again by itself

@@ -171,13 +171,17 @@ class BundledLauncher:
 
     def _status(self, entry: _Entry) -> ContainerStatus:
         container = entry.container
+        state, reason = entry.state, entry.reason
+        if container is not None and container.degraded:
+            state = ContainerState.DEGRADED
+            reason = "; ".join(f"{work} failed: {why}" for work, why in container.degraded.items())
         return ContainerStatus(
             id=entry.container_id,
             name=entry.name,
             image=entry.name if container is None else container.image.image_name,
             launcher=self.name,
-            state=entry.state,
-            reason=entry.reason,
+            state=state,
+            reason=reason,
             since=entry.since,
             restarts=entry.failures,
             last_exit=entry.last_exit,

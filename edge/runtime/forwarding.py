@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
-from edge.errors import BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
+from edge.errors import Asleep, BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
 from edge.model.descriptions import StreamMode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Message
@@ -104,7 +104,7 @@ class Forwarding:
         raise failure or NotFound(_unknown("agent", agent_id, None, call))
 
     async def broadcast(self, call: Call, channel: str, message: Message) -> None:
-        """Hand a message to everybody at the same time (contract, Decision 2).
+        """Hand a message to everybody at the same time (contract, Decision 2), but to those that are never called.
 
         Raises:
             CalleeError: nobody took it although somebody was there, or a leg that promises durability did not keep it.
@@ -114,6 +114,8 @@ class Forwarding:
             self._leg(target, channel, message, options) for target in resolution.for_broadcast(self._directory, call)
         ]
         outcomes = await asyncio.gather(*legs, return_exceptions=True)
+        if call.container_id is None:
+            outcomes = [outcome for outcome in outcomes if not isinstance(outcome, Asleep)]
         failures: list[CalleeError] = []
         for outcome in outcomes:
             if isinstance(outcome, CalleeError):

@@ -165,10 +165,23 @@ def test_one_that_sleeps_is_never_called(home: Household, tmp_path: Path) -> Non
         container_id = attached(home, url, push=True, key="sleeper")
         assert home.container(container_id)["image"]["imageName"] == "greenhouse"
         assert home.ask("POST", "/containers/notify", body=container_id.encode()).text == "true"
-        assert home.ask("POST", "/broadcast/news", json_body={}).status in (200, 502)
+        assert home.ask("POST", "/broadcast/news", json_body={"payload": 1}).status == 200
+        named = home.ask("POST", f"/broadcast/news?containerId={container_id}", json_body={"payload": 1})
+        assert (named.status, "only reports" in named.json()["message"]) == (502, True)
         with pytest.raises(TimeoutError):
             listening.accept()
     home.deleted(container_id)
+
+
+def test_one_that_sleeps_hides_no_failure_of_others(home: Household, board: Board, tmp_path: Path) -> None:
+    sleeper = attached(home, "http://127.0.0.1:9", push=True, key="sleeper")
+    awake = attached(home, board.url, key="awake")
+    assert home.ask("POST", "/broadcast/news", json_body={"payload": 1}).status == 200
+    board.down()
+    assert home.ask("POST", "/broadcast/news", json_body={"payload": 1}).status == 502
+    home.deleted(awake)
+    assert home.ask("POST", "/broadcast/news", json_body={"payload": 1}).status == 200
+    home.deleted(sleeper)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,17 @@ class Lamp(Agent):
         """Shine."""
 
 
+class Poller(Agent):
+    """Its background work fails at once."""
+
+    def __init__(self) -> None:
+        super().__init__("poller")
+        self.start_task(self.poll)
+
+    async def poll(self) -> None:
+        raise OSError("unplugged")
+
+
 class Watched:
     """The registry's side: what was told."""
 
@@ -314,6 +325,14 @@ async def test_bundled_container_that_fails_says_why_and_when_it_is_tried_again(
         again = await only(launcher)
         assert (again.state, again.restarts, again.reason) == ("running", 1, "")
         assert again.last_exit == "ValueError: no such pin"
+
+
+async def test_bundled_container_whose_background_work_fails_is_degraded(factory: list[Any]) -> None:
+    factory[:] = [Container("lamps", [Poller()])]
+    async with bundled(Watched()) as launcher, asyncio.timeout(5):
+        while (degraded := await only(launcher)).state is not ContainerState.DEGRADED:
+            await asyncio.sleep(0.01)
+        assert degraded.reason == "poller.poll failed: OSError: unplugged"
 
 
 async def test_bundled_container_says_where_its_output_is(factory: list[Any]) -> None:
