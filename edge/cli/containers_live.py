@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Self
+from types import FrameType
+from typing import NoReturn, Self
 
 from edge.cli.containers_figures import can_show_blocks
 from edge.cli.tables import printable
@@ -25,7 +27,7 @@ _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 
 
 class Screen:
-    """Lines on a terminal that are painted over again and again; a context manager.
+    """Lines on a terminal that are painted over again and again; a context manager, which SIGTERM ends in order.
 
     Args:
         is_whole: Use the whole terminal, and give back afterwards what was on it. Else paint where the cursor is.
@@ -37,11 +39,13 @@ class Screen:
         self._last: Sequence[str] | None = None
 
     def __enter__(self) -> Self:
+        self._on_sigterm = signal.signal(signal.SIGTERM, _end)
         _write(_HIDE_CURSOR + (_OTHER_SCREEN if self._is_whole else ""))
         return self
 
     def __exit__(self, *_: object) -> None:
         _write((_FIRST_SCREEN if self._is_whole else "") + _SHOW_CURSOR)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def paint(self, lines: Sequence[str]) -> None:
         """Show these lines in place of the last ones, in one write; those that do not fit are cut."""
@@ -54,6 +58,11 @@ class Screen:
         frame = "".join(f"{line}{_REST_OF_LINE}\n" for line in lines)
         _write(f"{_FRAME}{_NO_WRAP}{back}{frame}{_REST_OF_SCREEN}{_WRAP}{_END_OF_FRAME}")
         self._painted, self._last = len(lines), lines
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    # As a shell reports a command that a signal has ended.
+    raise SystemExit(128 + number)
 
 
 def _write(text: str) -> None:

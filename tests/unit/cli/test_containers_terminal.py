@@ -138,6 +138,18 @@ async def test_ctrl_c_ends_top_and_gives_the_terminal_back(platform: StandIn) ->
         assert await seen.end() == 130
 
 
+@pytest.mark.parametrize("words", [("top",), ("--watch",)])
+async def test_sigterm_gives_the_terminal_back(platform: StandIn, words: tuple[str, ...]) -> None:
+    platform.answers["GET /edge/containers"] = [PUMP]
+    async with terminal(platform, "containers", *words) as seen:
+        await seen.until("pump")
+        seen.process.terminate()
+        await seen.until("\x1b[?25h")
+        assert await seen.end() == 128 + signal.SIGTERM
+    assert ("\x1b[?1049l" in seen.drawn) == ("\x1b[?1049h" in seen.drawn)
+    assert "Traceback" not in seen.drawn
+
+
 async def test_watch_redraws_in_place_and_stays_to_be_read(platform: StandIn) -> None:
     restarting = {**PUMP, "state": "restarting", "reason": "killed by signal 9"}
     platform.answers["GET /edge/containers"] = Story([PUMP, BOARD], [restarting, BOARD])
