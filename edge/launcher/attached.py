@@ -92,10 +92,14 @@ class AttachedLauncher:
         """
         self._understood(wish)
 
+    def identity(self, wish: PostAgentContainer) -> str:
+        """Return the key, without one the URL. Raises as `check`."""
+        config, road = self._understood(wish)
+        return config.key or road.name
+
     def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
         """Return the ID that the owner's container of this key has, without key: of this URL. Raises as `check`."""
-        config, road = self._understood(wish)
-        return self._ids.get((owner, config.key or road.name))
+        return self._ids.get((owner, self.identity(wish)))
 
     async def requirements(self, wish: PostAgentContainer) -> Sequence[str]:
         """Return what the wish requires: nothing else is known of it."""

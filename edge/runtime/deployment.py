@@ -22,6 +22,7 @@ from edge.runtime.logins import Logins
 from edge.runtime.provisions import Provisions
 from edge.runtime.session import Session, StoredContainer
 from edge.runtime.tenants import Tenants
+from edge.runtime.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Deployment:
         self._starters: dict[str, Starter] = {}
         self._updaters: dict[str, Updater] = {}
         self._updating = asyncio.Lock()
+        # A board that attaches twice at once is one container, under one ID.
+        self._attaching = Turns()
         # Containers whose start is under way and was not ended by anybody meanwhile.
         self._starting: set[str] = set()
 
@@ -122,8 +125,10 @@ class Deployment:
             NotStored: it could not be kept; it was stopped.
         """
         starter = self._starter(wish)
-        self._tenants.check_attaching(caller, wish, starter.existing_id(self._tenants.owner(caller), wish))
-        job = partial(self._add, starter, wish, self._limit(timeout_s), caller, file)
+        self._tenants.check_attaching(caller, wish)
+        # A board may keep itself waiting, but not for ever.
+        limit_s = self._limit(0 if self._tenants.board(caller) else timeout_s)
+        job = partial(self._add, starter, wish, limit_s, caller, file)
         return await self._errands.run(f"start of {wish.image.image_name}", job)
 
     async def update(self, wish: PostAgentContainer, timeout_s: float, caller: Caller | None = None) -> str:
@@ -197,7 +202,8 @@ class Deployment:
         self, starter: Starter, wish: PostAgentContainer, limit_s: float, caller: Caller | None, file: str | None
     ) -> str:
         await self._check_requirements(starter, wish)
-        return await self._start(starter, wish, limit_s, caller, file)
+        async with self._attaching.taken(*self._tenants.turns(caller, starter.identity(wish))):
+            return await self._start(starter, wish, limit_s, caller, file)
 
     async def _start(
         self,
@@ -211,7 +217,7 @@ class Deployment:
         """Start a container; `old_id` is the one whose place it takes, which is to be stopped afterwards."""
         owner = self._tenants.owner(caller)
         existing_id = starter.existing_id(owner, wish)
-        self._tenants.check_attaching(caller, wish, existing_id)
+        self._tenants.check_place(caller, existing_id)
         container_id = existing_id or str(uuid4())
         before = self._session.get(container_id)
         stored = StoredContainer(
@@ -239,7 +245,7 @@ class Deployment:
                 else:
                     self._list(launched)  # it was here before, and is still
                 raise
-            if container_id not in self._starting:
+            if container_id not in self._starting or self._tenants.has_left(caller):
                 await self._discard(starter, container_id)
                 raise NotReady(f"container {container_id} of image {wish.image.image_name} was stopped at once")
         except BaseException:

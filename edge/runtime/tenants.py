@@ -49,6 +49,21 @@ class Tenants:
         """Return the name of the board's user who attaches a container; empty for everybody else."""
         return caller.name if self._requires_auth and caller is not None and _is_board(caller) else ""
 
+    def turns(self, caller: Caller | None, identity: str | None) -> list[tuple[str, str]]:
+        """Return by which names a wish must wait for its turn: the board's, which is one container, and its own.
+
+        Args:
+            identity: What tells the wish from others of its owner, None if nothing does.
+        """
+        board = self.board(caller)
+        # A board's comes first for everybody who has both, so that no two wait for each other.
+        return ([("board", board)] if board else []) + ([(self.owner(caller), identity)] if identity else [])
+
+    def has_left(self, caller: Caller | None) -> bool:
+        """Whether it is a board whose user was removed meanwhile."""
+        board = self.board(caller)
+        return bool(board) and self._users.get(board) is None
+
     def token(self, container_id: str, launcher: str) -> str:
         """Return a new token for a container; empty where it cannot be handed one or needs none."""
         if not self._requires_auth or launcher != PROCESS:
@@ -104,22 +119,31 @@ class Tenants:
             log.info("container %s has got a token; one that outlived the platform has it when it is started anew",
                      stored.container_id)  # fmt: skip
 
-    def check_attaching(self, caller: Caller | None, wish: PostAgentContainer, existing_id: str | None) -> None:
-        """Refuse what a board may not start: anything but itself, under one key of its own.
+    def check_attaching(self, caller: Caller | None, wish: PostAgentContainer) -> None:
+        """Refuse what a board may not start: anything but itself.
+
+        Raises:
+            NotAllowed: it may not.
+        """
+        board = self.board(caller)
+        config = wish.client_config or {}
+        if board and (config.get("type") != "ATTACHED" or not config.get("key")):
+            raise NotAllowed(f"{board} may only attach itself, with its own key")
+
+    def check_place(self, caller: Caller | None, existing_id: str | None) -> None:
+        """Refuse a board that has another key than before, or the key of a container that is none of its own.
 
         Args:
-            existing_id: The container that the wish is about; None if it is about a new one.
+            existing_id: The container whose place it would take; None if it would be a new one.
         Raises:
             NotAllowed: it may not.
         """
         board = self.board(caller)
         if not board:
             return
-        config = wish.client_config or {}
-        if config.get("type") != "ATTACHED" or not config.get("key"):
-            raise NotAllowed(f"{board} may only attach itself, with its own key")
-        others = [stored for stored in self._session.all() if not stored.is_removed]
-        for stored in others:
+        for stored in self._session.all():
+            if stored.is_removed:
+                continue
             if stored.container_id == existing_id and stored.attached_by != board:
                 raise NotAllowed(f"the key belongs to a container that {board} did not attach")
             if stored.attached_by == board and stored.container_id != existing_id:

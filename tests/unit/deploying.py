@@ -76,6 +76,9 @@ class Stage:
     def check(self, wanted: PostAgentContainer) -> None:
         self.told.append("check")
 
+    def identity(self, wanted: PostAgentContainer) -> str | None:
+        return None
+
     def existing_id(self, owner: str, wanted: PostAgentContainer) -> str | None:
         return None
 

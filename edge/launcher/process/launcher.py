@@ -153,6 +153,10 @@ class ProcessLauncher:
         """Look at the `clientConfig` of a wish; Undecodable or ParameterMismatch if it cannot be used."""
         native_config(wish.client_config)
 
+    def identity(self, wish: PostAgentContainer) -> str | None:
+        """Every wish is about a new container."""
+        return None
+
     def existing_id(self, owner: str, wish: PostAgentContainer) -> str | None:
         """Every wish is about a new container."""
         return None
