@@ -131,8 +131,6 @@ class AttachedLauncher:
         if held is not None and held.number > number:
             return self._launched(held)  # it attached once more while this answer was on its way
         attachment = self._attachment(order, record, road, number)
-        if held is not None:
-            _say_replaced(held, attachment)
         self._watch.hold(attachment, info)
         return self._launched(attachment)
 
@@ -289,10 +287,3 @@ async def _first_info(road: Transport, limit_s: float) -> Info:
 def _sleeper(wish: PostAgentContainer) -> AgentContainer:
     """Describe a container that is never asked: all that is known of it is its image."""
     return AgentContainer(container_id="", image=wish.image, running_since=timestamp(datetime.now(UTC)))
-
-
-def _say_replaced(old: Attachment, new: Attachment) -> None:
-    if old.away is not None:
-        log.info("%s is back at %s", new.name, new.record.url)
-    elif old.record.url != new.record.url:
-        log.info("%s moved from %s to %s", new.name, old.record.url, new.record.url)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from edge.errors import CalleeError
+from edge.launcher.attached_log import AttachedLog
 from edge.launcher.attachment import Attachment, Away, Info, described, digest_of
 from edge.launcher.checks import Checks
 from edge.model.definitions import Definitions
@@ -85,6 +86,7 @@ class Watch:
         self._on_forget = on_forget
         self._checks = Checks(clock, _MOST_CHECKS_AT_ONCE)
         self._held: dict[str, Attachment] = {}
+        self._log = AttachedLog(log, clock)
 
     async def run(self) -> None:
         """Look at containers when it is time to, until cancelled."""
@@ -101,6 +103,11 @@ class Watch:
         Args:
             info: What it just said of itself; None if it was not asked.
         """
+        old = self._held.get(attachment.container_id)
+        if old is not None and old.away is not None:
+            self._log.came(attachment, f"back at {attachment.record.url}")
+        elif old is not None and old.record.url != attachment.record.url:
+            self._log.moved(attachment, old.record.url)
         self._checks.drop(attachment.container_id)
         self._held[attachment.container_id] = attachment
         if info is not None:
@@ -123,6 +130,7 @@ class Watch:
     def release(self, container_id: str) -> Attachment | None:
         """Watch a container no more, and return it; None if it was not watched."""
         self._checks.drop(container_id)
+        self._log.forget(container_id)
         return self._held.pop(container_id, None)
 
     def look_soon(self, attachment: Attachment) -> None:
@@ -204,14 +212,13 @@ class Watch:
     def _answered(self, attachment: Attachment) -> None:
         now = self._clock()
         away, attachment.away = attachment.away, None
-        if away is not None and away.is_certain:
-            log.info("%s is back after %.0f s", attachment.name, now - away.began_s)
-        elif away is not None:
-            log.info("%s is attached again", attachment.name)
         if away is not None:
+            how = f"back after {now - away.began_s:.0f} s" if away.is_certain else "attached again"
+            self._log.came(attachment, how)
             attachment.since = timestamp(datetime.now(UTC))
         attachment.heard_s = now
         attachment.misses = 0
+        self._log.stays(attachment)
         if attachment.road is not None:
             attachment.pause_s = self._pace.check_s * random.uniform(1.0, 1.25)
             self._checks.plan(attachment.container_id, now + attachment.pause_s)
@@ -233,7 +240,7 @@ class Watch:
         else:
             since, began_s = (timestamp(datetime.now(UTC)), now) if away is None else (away.since, away.began_s)
             away = attachment.away = Away(since, began_s, miss.reason, pause_s=self._pace.first_return_s)
-            log.warning("%s is away: %s %s", attachment.name, attachment.record.url, miss.reason)
+            self._log.went(attachment, miss.reason)
         away.reason = miss.reason
         self._checks.plan(attachment.container_id, now + away.pause_s * random.uniform(0.9, 1.1))
 
