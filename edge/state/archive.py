@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
+from edge.state.folders import sync_folder
+
 DATABASE = "state.sqlite3"
 MANIFEST = "manifest.json"
 # The folders of an archive.
@@ -130,12 +132,3 @@ def _write(content: Any, path: Path, mode: int, size_bytes: int) -> None:
             left -= len(piece)
         file.flush()
         os.fsync(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have what a folder lists on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.model.json_value import JsonValue
-from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE, sync_folder
+from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE
+from edge.state.folders import sync_folder
 
 _NOT_COPIED = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock"}
 _BUSY_S = 30.0

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from edge.errors import NotStored
+from edge.state.folders import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ class Database:
         return self._connection
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._path.parent)
         try:
             self._connection = self._connect()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # damaged names make messages that are no text

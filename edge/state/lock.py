@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Self
 
+from edge.state.folders import make_folder
+
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +31,7 @@ class StateLock:
             InUse: another platform has it.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             log.error("%s cannot be used: %s", self._path.parent, error)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE, BadArchive, Bounds, sync_folder, unpack
+from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE, BadArchive, Bounds, unpack
+from edge.state.folders import sync_folder
 from edge.state.lock import StateLock
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import token_bytes
 
+from edge.state.folders import sync_folder
+
 log = logging.getLogger(__name__)
 
 _FILE = "secret"
@@ -52,8 +54,4 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     unfinished.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
