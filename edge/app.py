@@ -103,6 +103,7 @@ async def serve(
         ):
             gate = _gate(config, base_url, parts.trust)
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
+            parts.trust.users.on_loss.append(lambda: dispatcher.end_barred(gate.may_still))
             async with asyncio.TaskGroup() as tasks:
                 background = [tasks.create_task(job(), name=name) for name, job in parts.jobs()]
                 await parts.revival.prepare(config.session_policy)

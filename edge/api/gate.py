@@ -107,13 +107,23 @@ class PlatformGate:
             return self._admit_anybody(request, authorization)
         caller = self._admit_anonymous(request) if authorization is None else self._presented(authorization) or NOBODY
         needed = role_without_route(request.method, request.raw_path) if route is None else route.role
-        if caller.role < needed and not (
-            # A role among the privileges raises nobody (contract, Q32): they only open what names them.
-            route is not None and route.privilege in caller.privileges and caller.role >= Role.USER
-        ):
+        if caller.role < needed and not _has_privilege(caller, route):
             request.caller = caller  # who it was that may not
             raise NotAllowed("")
         return caller
+
+    def may_still(self, caller: Caller, route: Route) -> bool:
+        """Tell whether somebody who was let in would be now, for all that has become of its user.
+
+        That a token has ended meanwhile is no reason: who follows events for weeks need not begin anew for each.
+        """
+        if not caller.is_authenticated:
+            return True
+        user = self._users.get(caller.name)
+        if user is None:
+            return False
+        now = caller_of(user)
+        return not self._requires_auth or now.role >= route.role or _has_privilege(now, route)
 
     def _admit_anybody(self, request: Request, authorization: str | None) -> Caller:
         if authorization is not None:
@@ -147,7 +157,14 @@ class PlatformGate:
             user = self._users.get(subject)
             if user is None:
                 raise NotLoggedIn("The user of this token does not exist.")
+            if user.is_board:
+                raise NotLoggedIn("A board shows the token that it logged in for last.")
         return caller_of(user)
+
+
+def _has_privilege(caller: Caller, route: Route | None) -> bool:
+    # A role among the privileges raises nobody (contract, Q32): they only open what names them.
+    return route is not None and route.privilege in caller.privileges and caller.role >= Role.USER
 
 
 def role_without_route(method: str, raw_path: str) -> Role:

@@ -126,11 +126,11 @@ async def stream_response(
         ConnectionResetError: the source broke off, or the reader left.
     """
     response: StreamResponse | None = None
+    request.mark_endless()
     try:
         async with answer.source as pieces:
             any_origin = shares and cors.is_foreign(request)
             response = StreamResponse(headers=_stream_headers(answer.content_type, any_origin))
-            request.mark_endless()
             await response.prepare(request.http)
             on_start()
             await _pass_on(pieces, response)

@@ -14,12 +14,12 @@ from aiohttp.web import BaseRequest, StreamResponse
 from edge.errors import OpacaError
 from edge.http import cors
 from edge.http.answer import response_of, stream_response
-from edge.http.caller import Gate
+from edge.http.caller import Caller, Gate
 from edge.http.errors import error_reply, generic_reply
 from edge.http.limits import Limits
 from edge.http.replies import Kind, Reply, StreamReply, demand_json
 from edge.http.request import BodyBudget, Request
-from edge.http.routes import Match, RouteTable
+from edge.http.routes import Match, Route, RouteTable
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Dispatcher:
     """Answers requests by a route table.
 
     Attributes:
-        endless: Tasks of streams and WebSockets, which have no end of their own; whoever stops the server cancels them.
+        endless: Streams and WebSockets, which have no end of their own, by task; whoever stops the server cancels them.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Dispatcher:
         events: Where the events of requests go.
         audit: Is told how a request of an audited route was answered.
         """
-        self.endless: set[asyncio.Task[object]] = set()
+        self.endless: dict[asyncio.Task[object], Request] = {}
         self._table = table
         self._gate = gate
         self._limits = limits
@@ -108,6 +108,15 @@ class Dispatcher:
             if story is not None:
                 story.end(_CALLER_LEFT)
             request.release()
+
+    def end_barred(self, may_still: Callable[[Caller, Route], bool]) -> None:
+        """End the streams and WebSockets of those who may not use them any more; other requests end by themselves."""
+        for task, request in list(self.endless.items()):
+            route = self._table.find(request.method, _decoded(request.raw_path) or "").route
+            if route is not None and not may_still(request.caller, route):
+                log.info("%s %s of %s is ended: not allowed any more", request.method, request.raw_path,
+                         request.caller.name)  # fmt: skip
+                task.cancel()
 
     def _tell(self, request: Request, match: Match, status: int) -> None:
         if match.route is not None and match.route.is_audited and self._audit is not None:

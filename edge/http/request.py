@@ -75,7 +75,7 @@ class Request:
         raw_query: str,
         budget: BodyBudget,
         max_body_bytes: int,
-        endless: set[asyncio.Task[object]],
+        endless: dict[asyncio.Task[object], Request],
     ) -> None:
         self.http = http
         self.method = "GET" if http.method == "HEAD" else http.method
@@ -169,13 +169,16 @@ class Request:
         except (RequestPayloadError, HttpProcessingError, ValueError) as error:
             raise BrokenRequest(f"the body broke off: {error}") from error
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, any size.
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Return the body as it comes, any size.
 
         Raises:
             BrokenRequest: the caller broke off.
         """
-        self.mark_endless()
+        self.mark_endless()  # now, and not when the first piece is asked for: until then its caller may be removed
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         await self._continue()
         try:
             while piece := await self.http.content.readany():
@@ -184,11 +187,11 @@ class Request:
             raise BrokenRequest(f"the body broke off: {error}") from error
 
     def mark_endless(self) -> None:
-        """Say that this request has no end of its own, so that it is cancelled when the server stops."""
+        """Say that this request has no end of its own: cancelled when the server stops or its caller is barred."""
         task = asyncio.current_task()
         if task is not None:
-            self._endless.add(task)
-            task.add_done_callback(self._endless.discard)
+            self._endless[task] = self
+            task.add_done_callback(lambda done: self._endless.pop(done, None))
 
     def release(self) -> None:
         """Give back what the body held; called once when the request is over."""

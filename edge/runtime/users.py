@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -62,7 +62,11 @@ def caller_of(user: User) -> Caller:
 
 
 class Users:
-    """All users, oldest first. A caller who leaves does not stop a change half-way."""
+    """All users, oldest first. A caller who leaves does not stop a change half-way.
+
+    Attributes:
+        on_loss: Called when a user has changed or is gone, who may have lost rights by that.
+    """
 
     def __init__(self, database: Database, errands: Errands) -> None:
         self._database = database
@@ -71,6 +75,7 @@ class Users:
         self._by_token: dict[str, User] = {}
         self._position = 0
         self._writing = asyncio.Lock()
+        self.on_loss: list[Callable[[], None]] = []
 
     async def load(self) -> None:
         """Read what is stored; rows that cannot be read are named in the log and left alone."""
@@ -165,6 +170,7 @@ class Users:
             }
             self._by_token.pop(user.token, None)
             self._show(changed)
+            self._tell_loss()
 
     async def _remove(self, name: str) -> bool:
         async with self._writing:
@@ -183,3 +189,8 @@ class Users:
     def _hide(self, user: User) -> None:
         self._users.pop(user.name, None)
         self._by_token.pop(user.token, None)
+        self._tell_loss()
+
+    def _tell_loss(self) -> None:
+        for tell in self.on_loss:
+            tell()

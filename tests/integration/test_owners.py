@@ -222,6 +222,19 @@ def test_a_boards_token_holds_until_it_logs_in_again_or_is_changed(home: Home) -
     assert status(second) == 401
 
 
+def test_a_board_has_one_token_whatever_is_well_signed(home: Home) -> None:
+    home.user("board-a", "USER", "attach")
+    token = home.login("board-a")
+    assert home.ask("", "GET", "/token", token=token).text == token
+    assert home.ask("", "GET", "/info", token=token_for("board-a", 700)).status == 401
+    assert home.ask("admin", "PUT", "/users/board-a", {"password": "other"}).status == 200
+    assert home.ask("", "GET", "/info", token=token).status == 401
+    again = home.login("board-a", "other")
+    assert home.ask("", "GET", "/info", token=again).status == 200
+    assert home.ask("admin", "PUT", "/users/board-a", {"privileges": []}).status == 200
+    assert home.ask("", "POST", "/containers", {}, token=again).status == 403  # an ordinary user from now on
+
+
 def test_users_are_there_after_a_kill(home: Home) -> None:
     assert home.ask("admin", "PUT", "/users/eve", {"username": "eva", "role": "GUEST", "password": "new"}).status == 200
     assert home.ask("admin", "DELETE", "/users/bob").text == "true"
