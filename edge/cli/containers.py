@@ -85,6 +85,7 @@ def show_one(status: ContainerStatus, output: Output) -> None:
         ("name", status.name),
         ("image", status.image),
         ("kind", status.launcher),
+        ("board", status.attached_by),
         ("state", status.state.value),
         ("reason", status.reason.partition("\n")[0]),
         ("since", local_time(status.since)),

@@ -237,6 +237,7 @@ class AttachedLauncher:
         attachment = Attachment(
             container_id=container_id,
             owner=order.owner,
+            attached_by=order.attached_by,
             record=replace(record, description=description),
             description=description,
             definitions=self._definitions(description.image.image_name, description.image),

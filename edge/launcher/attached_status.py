@@ -22,4 +22,5 @@ def status_of(attachment: Attachment) -> ContainerStatus:
         state=state,
         reason=reason,
         since=since,
+        attached_by=attachment.attached_by,
     )

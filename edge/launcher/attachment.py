@@ -74,6 +74,7 @@ class Attachment:
     Attributes:
         container_id: The platform's ID for it.
         owner: Whose it is; empty without authentication.
+        attached_by: The board's user who attached it; empty if it was somebody else.
         record: What is stored of it.
         description: As callers see it.
         definitions: Its defined types.
@@ -94,6 +95,7 @@ class Attachment:
 
     container_id: str
     owner: str
+    attached_by: str
     record: AttachedRecord
     description: AgentContainer
     definitions: Definitions

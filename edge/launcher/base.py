@@ -23,6 +23,7 @@ class Order:
         container_id: The ID it gets.
         token: What calls between it and the platform carry; empty without authentication.
         owner: The user who owns it; empty without authentication.
+        attached_by: The board's user who attached it; empty if it was somebody else.
         wish: What was asked for.
         timeout_s: Longest wait until it is ready.
     """
@@ -30,6 +31,7 @@ class Order:
     container_id: str
     token: str = ""
     owner: str = ""
+    attached_by: str = ""
     wish: PostAgentContainer
     timeout_s: float
 
@@ -184,6 +186,7 @@ class ContainerStatus:
         restarts: How often it was started again.
         last_exit: How it ended last, in words; None if it never did.
         limits: The bounds that it was given.
+        attached_by: The board's user who attached it; empty if it was somebody else.
     """
 
     id: str
@@ -200,6 +203,7 @@ class ContainerStatus:
     restarts: int = 0
     last_exit: str | None = None
     limits: tuple[Limit, ...] = ()
+    attached_by: str = ""
 
 
 class Inspectable(Protocol):

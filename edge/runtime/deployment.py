@@ -391,6 +391,7 @@ def order_of(stored: StoredContainer, timeout_s: float) -> Order:
         container_id=stored.container_id,
         token=stored.token,
         owner=stored.owner,
+        attached_by=stored.attached_by,
         wish=stored.wish,
         timeout_s=timeout_s,
     )

@@ -21,7 +21,8 @@ def status(**changes: Any) -> dict[str, Any]:
     return {
         "id": PUMP_ID, "name": "pump", "image": "pump:1.2", "launcher": "process", "state": "running", "reason": "",
         "since": "2026-04-21T13:13:39.120Z", "pid": 4711, "host_port": 20001, "memory_bytes": 31_457_280,
-        "cpu_seconds": 1.5, "restarts": 0, "last_exit": None, "limits": [], **changes,
+        "cpu_seconds": 1.5, "restarts": 0, "last_exit": None, "limits": [], "attached_by": "",
+        **changes,
     }  # fmt: skip
 
 
