@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from io import BytesIO
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from typing import Any, Self
 
 from aiohttp import (
@@ -28,7 +28,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from edge.errors import CalleeError, OutcomeUnknown, RemoteError, Unreachable
-from edge.transport.authorities import Authorities, certificate_problem
+from edge.transport.authorities import Authorities, certificate_problem, tls_problem
 from edge.transport.http_answers import read_cause
 
 # Below the 5 s after which the servers of many containers (uvicorn, Node.js) close an idle connection.
@@ -180,6 +180,8 @@ def failure(error: Exception, method: str, target: str, path: str) -> CalleeErro
 def _system_text(error: Exception) -> str:
     """Return what the system says of an error, without aiohttp's own words where there are shorter ones."""
     inner = error.os_error if isinstance(error, ClientConnectorError) else error
+    if isinstance(inner, SSLError):
+        return tls_problem(inner)  # its number is none of the system's
     if isinstance(inner, OSError) and inner.errno is not None:
         # Numbers below zero are the resolver's, which brings its own text.
         return os.strerror(inner.errno) if inner.errno > 0 else str(inner.strerror)
@@ -194,8 +196,8 @@ async def _refusal(response: ClientResponse, method: str, target: str, path: str
     what = f"{method} {path.partition('?')[0]}"
     if response.status < 400:
         where = response.headers.get("Location", "nowhere")[:200]
-        return RemoteError(f"{target} redirects {what} to {where}; redirects are not followed")
-    return RemoteError(f"{target} answered {response.status} to {what}", await read_cause(response))
+        return RemoteError(f"{target} redirects {what} to {where}; redirects are not followed", status=response.status)
+    return RemoteError(f"{target} answered {response.status} to {what}", await read_cause(response), response.status)
 
 
 async def _refuse_redirect(_session: ClientSession, _context: Any, asked: TraceRequestRedirectParams) -> None:
