@@ -91,8 +91,6 @@ def set_up_log(level: LogLevel) -> None:
         form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     logging.basicConfig(level=level.value, format=form, datefmt="%H:%M:%S", stream=sys.stderr)
     logging.captureWarnings(True)
-    # It warns of each subscriber that names a subprotocol; that none is spoken is the contract's.
-    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 def _with_priority(*args: object, **kwargs: object) -> logging.LogRecord:

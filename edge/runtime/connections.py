@@ -231,7 +231,8 @@ class Connections:
             await self._call_off(line)
             raise
         undo.push_async_callback(self._call_off, line)
-        return msgspec.structs.replace(stored, issued_ms=0 if token is None else time.time_ns() // 1_000_000)
+        issued_ms = 0 if token is None else time.time_ns() // 1_000_000
+        return msgspec.structs.replace(stored, issued_ms=issued_ms, key_mark=self._users.key_mark)
 
     async def _disconnect(self, call: Call, url: str, wish: ConnectionRequest) -> bool:
         async with self._turn(url):

@@ -20,6 +20,11 @@ class PeerAccounts:
         self._logins = logins
         self._requires_auth = requires_auth
 
+    @property
+    def key_mark(self) -> str:
+        """Changes with the secret; empty where callers need not log in."""
+        return self._tokens.key_mark if self._requires_auth else ""
+
     async def make(self, name: str, role_of: str) -> str | None:
         """Make the user of a platform, or replace the one of that name, and return a token of 7 days for it.
 

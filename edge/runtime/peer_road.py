@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
-from edge.errors import OutcomeUnknown, Unreachable
+from edge.errors import OutcomeUnknown, RemoteError, Unreachable
 from edge.model.descriptions import timestamp
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
@@ -144,4 +145,8 @@ class PeerRoad:
             # What reads may also break off where the platform is well.
             is_certain = isinstance(error, Unreachable) and not is_reading
             self._doubt(error.message if is_certain else None)
+            raise
+        except RemoteError as error:
+            if error.cause is not None and error.cause.status == HTTPStatus.UNAUTHORIZED:
+                self._doubt(None)  # the token has ended, which who follows it with an open connection does not notice
             raise

@@ -95,18 +95,21 @@ class PeerUpkeep:
             log.warning("the token for %s, which ends %s, could not be renewed: %s", link.url, life.until, error)
 
     async def _renew_theirs(self, link: PeerLink) -> None:
-        """Have the platform connect anew with another token before the one that it has for this platform ends."""
-        stored = link.stored
-        if not stored.connects_back or not stored.issued_ms:
+        """Have the platform connect anew with another token before the one that it has for this platform ends.
+
+        Also after the secret has changed, or callers have to log in from now on: then it cannot call this platform.
+        """
+        stored, key_mark = link.stored, self._users.key_mark
+        if not stored.connects_back or not key_mark:
             return
-        is_due = time.time() > stored.issued_ms / 1000 + _RENEW_AFTER_S
+        is_due = stored.key_mark != key_mark or time.time() > stored.issued_ms / 1000 + _RENEW_AFTER_S
         if not is_due or not self._may_try("theirs", link):
             return
         try:
             token = await self._users.make(link.url, link.url)
             async with asyncio.timeout(self._timing.connect_s):
                 await self._connect_anew(link, token)
-            await self._keep(link, issued_ms=time.time_ns() // 1_000_000)
+            await self._keep(link, issued_ms=time.time_ns() // 1_000_000, key_mark=key_mark)
             log.info("the token that %s has for this platform was renewed", link.url)
         except (OpacaError, TimeoutError) as error:
             log.warning(

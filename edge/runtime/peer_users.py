@@ -6,7 +6,15 @@ from typing import Protocol
 
 
 class PeerUsers(Protocol):
-    """Makes and removes them; durable when a method returns. Each may raise `Conflict` and `NotStored`."""
+    """Makes and removes them; durable when a method returns. Each may raise `Conflict` and `NotStored`.
+
+    Attributes:
+        key_mark: Changes with the secret: tokens that were issued under another mark are valid no more. Empty where
+            callers need not log in.
+    """
+
+    @property
+    def key_mark(self) -> str: ...
 
     async def make(self, name: str, role_of: str) -> str | None:
         """Make the user of a platform, or replace the one of that name, and return a token of 7 days for it.

@@ -27,6 +27,7 @@ class StoredConnection(Struct, kw_only=True, frozen=True):
         token: Sent with calls to it; None if it wants none.
         connects_back: It was asked to connect to this platform, and has a user here.
         issued_ms: When the token that it got for that user was made, since the epoch; 0 if it got none.
+        key_mark: Tells under which secret that was.
         is_confirmed: It was answered with success, or is about to be; otherwise it never came about.
         is_removed: It is being ended for good.
     """
@@ -35,6 +36,7 @@ class StoredConnection(Struct, kw_only=True, frozen=True):
     token: str | None = None
     connects_back: bool = False
     issued_ms: int = 0
+    key_mark: str = ""
     is_confirmed: bool = False
     is_removed: bool = False
 

@@ -134,6 +134,7 @@ class FakeUsers:
         self.made = 0
         self.error: Exception | None = None
         self._issues = issues
+        self.key_mark = "first key" if issues else ""
 
     async def make(self, name: str, role_of: str) -> str | None:
         if self.error is not None:

@@ -12,7 +12,7 @@ from edge.errors import RemoteError
 from edge.http.caller import Caller, Role
 from edge.model.requests import ConnectionRequest
 from edge.runtime.call import Call
-from tests.unit.peers import OWN, URL, Laboratory, info, laboratory, token
+from tests.unit.peers import OWN, URL, FakeUsers, Laboratory, info, laboratory, token
 
 CALL = Call(caller=Caller(name="alice", role=Role.ADMIN, is_authenticated=True))
 HOUR_S = 3600.0
@@ -87,6 +87,26 @@ async def test_a_peers_token_is_renewed_by_a_new_connect(tmp_path: Path) -> None
         assert lab.users.users == {URL: URL}, "its role is its own"
         await lab.connections._upkeep.look()
         assert len(lab.platforms[URL].managed) == 1
+
+
+async def test_a_peers_token_is_renewed_at_once_when_the_secret_has_changed(tmp_path: Path) -> None:
+    async with laboratory(tmp_path) as lab:
+        await connect(lab, back=True)
+        lab.users.key_mark = "another key"
+        await lab.connections._upkeep.look()
+        assert lab.platforms[URL].managed == [("connect", ConnectionRequest(url=OWN, token="token-2"))]
+        await lab.connections._upkeep.look()
+        assert len(lab.platforms[URL].managed) == 1
+
+
+async def test_a_peer_gets_a_token_when_callers_have_to_log_in_from_now_on(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, users=FakeUsers(issues=False)) as lab:
+        await connect(lab, back=True)
+        await lab.connections._upkeep.look()
+        assert lab.platforms[URL].managed == []
+    async with laboratory(tmp_path) as lab:
+        await lab.connections._upkeep.look()
+        assert lab.platforms[URL].managed == [("connect", ConnectionRequest(url=OWN, token="token-1"))]
 
 
 async def test_a_peer_that_does_not_take_tokens_is_disconnected_and_connected(tmp_path: Path) -> None:
