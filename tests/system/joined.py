@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 
+from edge.cli.authority import CA_CERT, SERVER_CERT, SERVER_KEY, Names, make_authority, make_certificate
 from tests.contract.running import Process, platform_process
 
 
@@ -25,15 +28,20 @@ class Answer:
 
 
 class Caller:
-    """Calls a platform."""
+    """Calls a platform.
+
+    Attributes:
+        url: Its base URL; under TLS not that of the plain listener for its containers.
+    """
 
     def __init__(self, session: ClientSession, process: Process) -> None:
         self.session = session
         self.process = process
-
-    @property
-    def url(self) -> str:
-        return self.process.base_url
+        found = re.search(r"answers on (https://\S+)", process.log)
+        self.url = found[1] if found else process.base_url
+        tcp_port = process.environment["PORT"]
+        if tcp_port != "0":  # PUBLIC_URL may lead elsewhere
+            self.url = f"{self.url.partition(':')[0]}://127.0.0.1:{tcp_port}"
 
     async def ask(self, method: str, path: str, json: Any = None, **more: Any) -> Answer:
         async with self.session.request(method, self.url + path, json=json, **more) as response:
@@ -56,21 +64,57 @@ class Caller:
 
 @asynccontextmanager
 async def platform(folder: Path, containers: dict[str, str] | None = None, **settings: str) -> AsyncIterator[Caller]:
-    """Run a platform as a process; it may be stopped and started by the test."""
+    """Run a platform as a process; it may be stopped and started by the test.
+
+    Args:
+        settings: Its variables. With TLS_CERT, the caller trusts the authority that lies beside that.
+    """
     folder.mkdir(exist_ok=True)
     process = platform_process(folder, containers, settings)
     await asyncio.to_thread(process.__enter__)
     try:
-        async with ClientSession() as session:
+        trusted = None
+        if "TLS_CERT" in settings:
+            trusted = ssl.create_default_context(cafile=Path(settings["TLS_CERT"]).with_name(CA_CERT))
+        async with ClientSession(connector=TCPConnector(ssl=trusted or True)) as session:
             yield Caller(session, process)
     finally:
         await asyncio.to_thread(process.stop)
 
 
+@asynccontextmanager
+async def guarded(folder: Path, containers: dict[str, str], **more: str) -> AsyncIterator[tuple[Caller, str]]:
+    """Run a platform that asks who is calling, and log in as its administrator."""
+    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PLATFORM_ADMIN_PWD": "secret", **more}
+    async with platform(folder, containers, **settings) as caller:
+        yield caller, await log_in(caller)
+
+
+async def log_in(caller: Caller) -> str:
+    """Log in as administrator, which later calls do as, and return the token."""
+    wish = {"username": "admin", "password": "secret"}
+    caller.session.headers.pop("Authorization", None)
+    async with caller.session.post(f"{caller.url}/login", json=wish) as answer:
+        token = await answer.text()
+        assert answer.status == 200, token
+    caller.session.headers["Authorization"] = f"Bearer {token}"
+    return token
+
+
+def certified(folder: Path, name: str) -> dict[str, str]:
+    """Make an authority and a certificate for this machine; returns the settings of a platform that uses them."""
+    make_authority(folder, name)
+    make_certificate(folder, LOOPBACK, 100)
+    return {"TLS_CERT": str(folder / SERVER_CERT), "TLS_KEY": str(folder / SERVER_KEY)}
+
+
+LOOPBACK = Names(("localhost",), ("127.0.0.1", "::1"))
+
+
 async def restart(platform: Caller) -> None:
     """Start a platform that has ended, on the port that it had."""
     process = platform.process
-    process.environment["PORT"] = str(process.address[1])
+    process.environment["PORT"] = platform.url.rpartition(":")[2]
     await asyncio.to_thread(process.stop)
     await asyncio.to_thread(process.__enter__)
 
@@ -82,3 +126,12 @@ async def until(claim: Callable[[], Awaitable[Any]], what: str, limit_s: float =
         assert time.monotonic() - began_s < limit_s, f"never so within {limit_s} s: {what}"
         await asyncio.sleep(0.02)
     return time.monotonic() - began_s
+
+
+async def wait_for(caller: Caller, url: str, state: str, limit_s: float = 10.0) -> float:
+    """Wait until a connection is in a state, and return how many seconds that took."""
+
+    async def is_so() -> bool:
+        return (await caller.states()).get(url) == state
+
+    return await until(is_so, f"{url} is {state} for {caller.url}", limit_s)

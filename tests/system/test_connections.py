@@ -16,7 +16,7 @@ from aiohttp import ClientError
 
 from edge.runtime.tokens import Tokens
 from tests.system.fault_proxy import FaultProxy, Link
-from tests.system.joined import Answer, Caller, platform, restart, until
+from tests.system.joined import Answer, Caller, guarded, platform, restart, until, wait_for
 from tests.system.strict_peer import StrictPeer
 
 HERE = {"contract": "tests.contract.container:container"}
@@ -27,13 +27,6 @@ THERE = {"lab": "tests.integration.laboratory:container", "beta": "tests.integra
 async def two(folder: Path) -> AsyncIterator[tuple[Caller, Caller]]:
     async with platform(folder / "here", HERE) as here, platform(folder / "there", THERE) as there:
         yield here, there
-
-
-async def wait_for(caller: Caller, url: str, state: str, limit_s: float = 10.0) -> float:
-    async def is_so() -> bool:
-        return (await caller.states()).get(url) == state
-
-    return await until(is_so, f"{url} is {state} for {caller.url}", limit_s)
 
 
 async def join(here: Caller, there: Caller) -> None:
@@ -198,22 +191,6 @@ async def test_a_call_that_is_cut_off_says_that_it_may_have_run(tmp_path: Path) 
             await link.become(Link.CUT)
         assert waiting.result().status == 502
         assert "may have had its effect" in waiting.result().json["message"]
-
-
-@asynccontextmanager
-async def guarded(folder: Path, containers: dict[str, str], **more: str) -> AsyncIterator[tuple[Caller, str]]:
-    """Run a platform that asks who is calling, and log in as its administrator."""
-    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PLATFORM_ADMIN_PWD": "secret", **more}
-    async with platform(folder, containers, **settings) as caller:
-        token = await log_in(caller)
-        caller.session.headers["Authorization"] = f"Bearer {token}"
-        yield caller, token
-
-
-async def log_in(caller: Caller) -> str:
-    async with caller.session.post(f"{caller.url}/login", json={"username": "admin", "password": "secret"}) as answer:
-        assert answer.status == 200, await answer.text()
-        return await answer.text()
 
 
 async def test_two_that_ask_who_is_calling(tmp_path: Path) -> None:
