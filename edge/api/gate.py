@@ -102,25 +102,28 @@ class PlatformGate:
             NotLoggedIn: no token where one is needed, or one that is not valid.
             NotAllowed: the role is too low, or a foreign page asks to manage the platform.
         """
-        authorization = request.headers.get("Authorization")
+        authorization = _authorization(request)
         if not self._requires_auth:
             return self._admit_anybody(request, authorization)
-        caller = self._admit_anonymous(request) if authorization is None else self._presented(authorization) or NOBODY
+        if authorization is None:
+            caller = self._admit_anonymous(request, route)
+        else:
+            caller = self._presented(authorization) or NOBODY
         needed = role_without_route(request.method, request.raw_path) if route is None else route.role
         if caller.role < needed and not _has_privilege(caller, route):
             request.caller = caller  # who it was that may not
             raise NotAllowed("")
         return caller
 
-    def may_still(self, caller: Caller, route: Route) -> bool:
+    def may_still(self, request: Request, route: Route) -> bool:
         """Tell whether somebody who was let in would be now, for all that has become of its user.
 
         That a token has ended meanwhile is no reason: who follows events for weeks need not begin anew for each.
         """
-        if not caller.is_authenticated:
+        if not request.caller.is_authenticated:
             return True
-        user = self._users.get(caller.name)
-        if user is None:
+        user = self._users.get(request.caller.name)
+        if user is None or (user.is_board and _authorization(request) != f"Bearer {user.token}"):
             return False
         now = caller_of(user)
         return not self._requires_auth or now.role >= route.role or _has_privilege(now, route)
@@ -138,8 +141,9 @@ class PlatformGate:
             return self._foreigner
         return self._anybody
 
-    def _admit_anonymous(self, request: Request) -> Caller:
-        if not _passes_without_token(request.raw_path):
+    def _admit_anonymous(self, request: Request, route: Route | None) -> Caller:
+        is_open = route is not None and route.role is Role.OPEN
+        if not is_open and not _passes_without_token(request.raw_path):
             raise NotLoggedIn("Missing token.")
         return Caller(name="", role=Role.OPEN, is_foreign=self._guard.is_foreign(request))
 
@@ -160,6 +164,20 @@ class PlatformGate:
             if user.is_board:
                 raise NotLoggedIn("A board shows the token that it logged in for last.")
         return caller_of(user)
+
+
+def _authorization(request: Request) -> str | None:
+    """Return what a request shows of its caller.
+
+    Browsers can set no header on a WebSocket: there the token may be one of the subprotocols that they offer.
+    """
+    shown = request.headers.get("Authorization")
+    if shown is None and request.raw_path == _SUBSCRIBE:
+        for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+            scheme, _, token = offered.strip().partition(".")
+            if scheme == "bearer":
+                return f"Bearer {token}"
+    return shown
 
 
 def _has_privilege(caller: Caller, route: Route | None) -> bool:
@@ -191,6 +209,7 @@ _WITHOUT_ROUTE = {
     **{("POST", first): Role.USER for first in ("send", "invoke", "broadcast", "stream")},
     **{(method, "containers"): Role.CONTRIBUTOR for method in ("POST", "DELETE")},
 }
+_SUBSCRIBE = "/subscribe"
 _ISSUES_TOKENS = ("/login", "/token")
 _OPEN = ("/v3/api-docs", "/swagger-resources", "/swagger-ui.html", "/login", "/error",
          "/configuration/ui", "/configuration/security")  # fmt: skip

@@ -90,8 +90,16 @@ def _pages(documents: DocumentHandlers) -> tuple[Route, ...]:
         _get("/v3/api-docs/All", documents.api_json, OPEN, Kind.DOCUMENT),
         _get("/swagger-ui.html", documents.swagger_redirect, OPEN, Kind.DOCUMENT),
         _get("/swagger-ui/{file}", documents.swagger_file, OPEN, Kind.DOCUMENT),
-        _get("/", documents.landing_page, ANY, Kind.DOCUMENT),
-        *(_get(f"/{name}", documents.static_file, ANY, Kind.DOCUMENT) for name in documents.static_files()),
+        Route(
+            method="GET",
+            path="/",
+            handler=documents.landing_page,
+            role=ANY,
+            produces=Kind.DOCUMENT,
+            is_login_page=True,
+        ),
+        # What the page is made of holds no data, and browsers ask for it without a token.
+        *(_get(f"/{name}", documents.static_file, OPEN, Kind.DOCUMENT) for name in documents.static_files()),
     )
 
 

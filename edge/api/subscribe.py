@@ -15,6 +15,8 @@ from edge.runtime.platform import Platform
 
 log = logging.getLogger(__name__)
 
+# What browsers must be answered with where they offer subprotocols, of which the token is another.
+_PROTOCOL = "opaca-edge"
 _MAX_SUBSCRIBERS = 64
 _MAX_TOPIC_BYTES = 4096
 _PING_EVERY_S = 10.0
@@ -28,10 +30,14 @@ class SubscribeHandler:
     def __init__(self, platform: Platform) -> None:
         self._history = platform.history
         self._count = 0
+        # aiohttp writes down which subprotocols a client offers; browsers offer their token (`edge.api.gate`).
+        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
     async def subscribe(self, request: Request) -> WebSocketResponse | Reply:
         """Tell a client about the topic it named last, until it leaves."""
-        socket = WebSocketResponse(heartbeat=_PING_EVERY_S, compress=False, max_msg_size=_MAX_TOPIC_BYTES)
+        socket = WebSocketResponse(
+            protocols=(_PROTOCOL,), heartbeat=_PING_EVERY_S, compress=False, max_msg_size=_MAX_TOPIC_BYTES
+        )
         if not _is_handshake(socket, request):
             raise BrokenRequest("expected a WebSocket handshake")
         if self._count >= _MAX_SUBSCRIBERS:

@@ -6,18 +6,19 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from aiohttp.web import BaseRequest, StreamResponse
 
-from edge.errors import OpacaError
+from edge.errors import NotLoggedIn, OpacaError
 from edge.http import cors
 from edge.http.answer import response_of, stream_response
-from edge.http.caller import Caller, Gate
+from edge.http.caller import Gate
 from edge.http.errors import error_reply, generic_reply
 from edge.http.limits import Limits
-from edge.http.replies import Kind, Reply, StreamReply, demand_json
+from edge.http.replies import Kind, Reply, StreamReply, demand_json, prefers_html
 from edge.http.request import BodyBudget, Request
 from edge.http.routes import Match, Route, RouteTable
 
@@ -89,7 +90,7 @@ class Dispatcher:
         try:
             request.caller = self._gate.admit(request, match.route)
         except OpacaError as error:
-            refusal = error_reply(error, raw_path)
+            refusal = await self._refusal(request, match, error)
             self._tell(request, match, refusal.status)
             return response_of(refusal, request, True, True)
         story = self._begin(request, match)
@@ -109,11 +110,11 @@ class Dispatcher:
                 story.end(_CALLER_LEFT)
             request.release()
 
-    def end_barred(self, may_still: Callable[[Caller, Route], bool]) -> None:
+    def end_barred(self, may_still: Callable[[Request, Route], bool]) -> None:
         """End the streams and WebSockets of those who may not use them any more; other requests end by themselves."""
         for task, request in list(self.endless.items()):
             route = self._table.find(request.method, _decoded(request.raw_path) or "").route
-            if route is not None and not may_still(request.caller, route):
+            if route is not None and not may_still(request, route):
                 log.info("%s %s of %s is ended: not allowed any more", request.method, request.raw_path,
                          request.caller.name)  # fmt: skip
                 task.cancel()
@@ -121,6 +122,16 @@ class Dispatcher:
     def _tell(self, request: Request, match: Match, status: int) -> None:
         if match.route is not None and match.route.is_audited and self._audit is not None:
             self._audit(request, int(status))
+
+    async def _refusal(self, request: Request, match: Match, error: OpacaError) -> Reply:
+        """Return what who is not let in is told; a browser gets the page on which to log in along with the 401."""
+        refusal = error_reply(error, request.raw_path)
+        if match.route is None or not match.route.is_login_page or not isinstance(error, NotLoggedIn):
+            return refusal
+        page = await self._handle(request, match) if prefers_html(request.accept) else None
+        if not isinstance(page, Reply) or page.status != HTTPStatus.OK:
+            return refusal
+        return Reply(page.body, page.content_type, refusal.status, (*refusal.headers, *page.headers))
 
     def _begin(self, request: Request, match: Match) -> _Story | None:
         """Record the CALL of a request that makes events."""

@@ -95,6 +95,11 @@ def demand_json(accept: str | None) -> None:
         raise NotAcceptable(f"Accept: {accept[:200]}: expected application/json to be among it")
 
 
+def prefers_html(accept: str | None) -> bool:
+    """Tell whether a browser asks for a page."""
+    return accept is not None and ranked(accept)[:1] == ["text/html"]
+
+
 def ranked(accept: str) -> list[str]:
     """Return the media types of an Accept header, best first, without those of quality 0."""
     weighed: list[tuple[float, str]] = []

@@ -31,6 +31,7 @@ class Route:
         is_audited: Each call is told in the log, with its caller.
         makes_events: The history tells of its calls (contract, section 9.4).
         has_cors: Browsers of any origin may use it; False only for `/subscribe`.
+        is_login_page: The page that browsers get with the 401, to log in on it: it must hold no data.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Route:
     is_audited: bool = False
     makes_events: bool = False
     has_cors: bool = True
+    is_login_page: bool = False
 
 
 class Match(Struct, frozen=True):

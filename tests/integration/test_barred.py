@@ -121,6 +121,17 @@ def test_who_may_still_follow_goes_on(house: House) -> None:
         assert eve.event()["route"] == "POST /broadcast/news"
 
 
+def test_what_a_board_follows_ends_with_the_one_token_it_has(house: House) -> None:
+    body = {"username": "board-a", "password": "pw", "role": "USER", "privileges": ["attach"]}
+    assert house.ask("POST", "/users", body).status == 201
+    token = house.platform.ask("POST", "/login", json_body={"username": "board-a", "password": "pw"}).text
+    with house.follows(token) as board:
+        lowered(house)  # somebody else
+        assert board.is_silent()
+        assert house.ask("PUT", "/users/board-a", {"password": "other"}).status == 200
+        assert board.wire.is_closed_within(5)
+
+
 def test_a_token_that_ends_ends_no_subscription(house: House) -> None:
     token = signed({"sub": "eve", "exp": time.time() + 0.3})
     with house.follows(token) as eve:

@@ -88,9 +88,9 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/swagger-ui/{file}"): Row("/swagger-ui/index.html", OPEN, 200),
     ("GET", "/"): Row("/", ANY, 200),
     ("GET", "/subscribe"): Row("/subscribe", ANY, 400),
-    # What the landing page is made of.
+    # What the landing page is made of: browsers ask for it without a token.
     **{
-        ("GET", route.path): Row(route.path, ANY, 200)
+        ("GET", route.path): Row(route.path, OPEN, 200)
         for route in served_routes()
         if route.path.endswith((".js", ".css", ".svg")) or route.path == "/index.html"
     },
@@ -227,6 +227,19 @@ def test_a_missing_token_is_said_as_text_that_any_page_may_read(house: House) ->
     assert refused.status == 403 and set(refused.json()) == {"timestamp", "status", "error", "path"}
 
 
+def test_a_browser_gets_the_page_to_log_in_on_along_with_the_401(house: House) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    answer = house.household.ask("GET", "/", headers=browser)
+    assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
+    assert answer.header("content-type") == "text/html;charset=UTF-8"
+    assert "default-src 'none'" in (answer.header("content-security-policy") or "")
+    shown = {**browser, "Authorization": f"Bearer {house.valid['guest'][0]}"}
+    assert house.household.ask("GET", "/", headers=shown).body == answer.body  # so there is no data in it
+    for headers, path in (({}, "/"), ({"Accept": "*/*"}, "/"), (browser, "/info"), (browser, "/nothing")):
+        plain = house.household.ask("GET", path, headers=headers)
+        assert (plain.status, plain.header("content-type"), plain.text) == (401, None, "Missing token.")
+
+
 def test_who_is_refused_leaves_no_event(house: House) -> None:
     assert house.ask("POST", "/invoke/Secretly", None, json_body={}).status == 401
     assert house.ask("POST", "/invoke/Secretly", house.valid["guest"][0], json_body={}).status == 403
@@ -283,6 +296,30 @@ def test_a_websocket_needs_a_token(house: House) -> None:
     assert house.household.ask("GET", "/subscribe", headers=handshake).status == 401
     handshake["Authorization"] = f"Bearer {house.valid['guest'][0]}"
     assert house.household.ask("GET", "/subscribe", headers=handshake).status == 101
+
+
+def test_the_websocket_of_a_browser_shows_its_token_as_a_subprotocol(house: House) -> None:
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    token = house.valid["guest"][0]
+
+    def ask(offered: str, path: str = "/subscribe", **more: str) -> Response:
+        return house.household.ask("GET", path, headers={**handshake, "Sec-WebSocket-Protocol": offered, **more})
+
+    taken = ask(f"opaca-edge, bearer.{token}")
+    # What is chosen is not the token: answers are written down in more places than requests.
+    assert (taken.status, taken.header("sec-websocket-protocol")) == (101, "opaca-edge")
+    assert ask(f"bearer.{token}").header("sec-websocket-protocol") is None
+    for offered in ("opaca-edge", "bearer.", "bearer.junk", f"Bearer.{token}", f"bearer {token}", token):
+        assert ask(offered).status == 401
+    # The header counts where there is one, and nowhere else is a subprotocol looked at.
+    assert ask(f"opaca-edge, bearer.{token}", Authorization="Bearer junk").status == 401
+    assert ask(f"opaca-edge, bearer.{token}", "/info").status == 401
+    assert token not in house.household.process.log
 
 
 def test_the_log_tells_who_did_what_and_no_secret(house: House) -> None:

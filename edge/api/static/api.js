@@ -1,5 +1,7 @@
 // Talks to the platform that served this page. Paths are relative, so that a prefix of a proxy stays in front.
 
+import { afterLogin, askForLogin, drop, isLoginNeeded, keep, token } from "./session.js";
+
 const BASE = new URL(".", document.baseURI);
 const ANSWER_LIMIT_MS = 15000;
 
@@ -46,16 +48,49 @@ export async function readStream(address, signal, onPiece) {
   }
 }
 
+/** Log in for as long as the tab is open. */
+export async function logIn(username, password) {
+  const body = JSON.stringify({ username, password });
+  const options = { method: "POST", body, headers: { "Content-Type": "application/json" } };
+  const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  const response = await fetchAs(null, "login", { ...options, signal });
+  if (!response.ok) throw await failureOf(response);
+  const first = await response.text();
+  // The token of a login ends within the hour; its successor lasts longer.
+  const renewed = await fetchAs(first, "token", { signal });
+  keep(renewed.ok ? await renewed.text() : first);
+}
+
+/** Have the token that is in use replaced by one that lasts longer; one that does not count any more is noticed later. */
+export async function renewToken() {
+  const old = token();
+  if (old === null) return;
+  const renewed = await fetchAs(old, "token", { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) }).catch(() => null);
+  if (renewed?.ok && token() === old) keep(await renewed.text());
+}
+
 async function request(address, options) {
-  let response;
+  if (isLoginNeeded()) throw new Failure(401, "login needed");
+  const shown = token();
+  let response = await fetchAs(shown, address, options);
+  if (response.status === 401 && shown !== null) {
+    // It has ended, or was made by another platform at this address, which may ask for none.
+    drop(shown);
+    response = await fetchAs(token(), address, options);
+  }
+  if (response.status === 401) askForLogin();
+  if (!response.ok) throw await failureOf(response);
+  return response;
+}
+
+async function fetchAs(shown, address, options) {
+  const headers = { ...options.headers, ...(shown === null ? {} : { Authorization: `Bearer ${shown}` }) };
   try {
-    response = await fetch(urlOf(address), { credentials: "same-origin", ...options });
+    return await fetch(urlOf(address), { credentials: "same-origin", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, error.name === "TimeoutError" ? "no answer in time" : "the platform cannot be reached");
   }
-  if (!response.ok) throw await failureOf(response);
-  return response;
 }
 
 async function failureOf(response) {
@@ -77,7 +112,12 @@ export function subscribe(topic, onEvent) {
   address.protocol = address.protocol.replace("http", "ws");
   let waitMs = RETRY_FIRST_MS;
   const connect = () => {
-    const socket = new WebSocket(address);
+    if (isLoginNeeded()) {
+      afterLogin(connect);
+      return;
+    }
+    // A WebSocket of a browser has no headers of its own; a subprotocol is where it can show a token.
+    const socket = new WebSocket(address, token() === null ? [] : ["opaca-edge", `bearer.${token()}`]);
     socket.addEventListener("open", () => {
       waitMs = RETRY_FIRST_MS;
       socket.send(topic);

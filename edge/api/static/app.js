@@ -4,6 +4,7 @@ import { getJson } from "./api.js";
 import { applyFilter, showContainers } from "./containers.js";
 import { byId, debounced, fill, make } from "./dom.js";
 import { followEvents } from "./events.js";
+import { watchSession } from "./login.js";
 import { showMachine } from "./machine.js";
 import { duration } from "./units.js";
 
@@ -35,10 +36,9 @@ async function refresh() {
 }
 
 function failed(error) {
-  if (error.status === 401 || error.status === 403) {
+  if (error.status === 401) {
     state("bad", "login needed");
-    notice("This platform asks for a token, which a browser cannot send for this page. Use the API explorer: "
-      + "log in there, then give the token under “Authorize”.");
+    notice("");
   } else {
     state("bad", "not reachable");
     notice(`The platform does not answer as expected (${error.message}). Trying again.`);
@@ -91,5 +91,6 @@ setInterval(() => {
   const place = byId("uptime");
   if (place) place.textContent = uptime();
 }, 1000);
-refresh();
-followEvents(debounced(refresh, 300));
+watchSession(refresh);
+// What the first answer says tells whether events can be followed at once.
+refresh().finally(() => followEvents(debounced(refresh, 300)));

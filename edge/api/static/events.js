@@ -2,6 +2,7 @@
 
 import { getJson, subscribe } from "./api.js";
 import { byId, debounced, make } from "./dom.js";
+import { afterLogin, isLoginNeeded } from "./session.js";
 
 const TOPICS = ["/invoke", "/send", "/broadcast", "/containers"];
 const MOST_EVENTS = 400;
@@ -29,7 +30,8 @@ export function followEvents(onContainers) {
     button.textContent = isPaused ? "Go on" : "Pause";
     if (!isPaused) show();
   });
-  loadHistory();
+  if (isLoginNeeded()) afterLogin(loadHistory);
+  else loadHistory();
   setInterval(() => document.hidden || loadHistory(), POLL_MS);
 }
 
