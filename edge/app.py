@@ -51,6 +51,7 @@ from edge.state.database import Database, NewerSchema
 from edge.state.facts import installation_id, keep_port, kept_port
 from edge.state.lock import InUse, StateLock
 from edge.state.secret import kept_secret
+from edge.state.swap import NotFinished, finish_restore
 from edge.transport.authorities import Authorities, BadAuthorities
 from edge.transport.documents import fetch_document
 from edge.transport.http import HttpClient
@@ -154,10 +155,11 @@ async def _state(config: PlatformConfig, notifier: Notifier) -> AsyncIterator[Da
     except InUse as error:
         raise BadSetting(f"STATE_DIR={config.state_dir}: {error}") from error
     try:
+        await asyncio.to_thread(finish_restore, config.state_dir)
         async with Database(config.state_dir) as database:
             with notifier.proving(lambda: database.read("SELECT 1")):
                 yield database
-    except NewerSchema as error:
+    except (NewerSchema, NotFinished) as error:
         raise BadSetting(f"STATE_DIR={config.state_dir}: {error}") from error
     finally:
         lock.release()

@@ -14,6 +14,7 @@ from edge.config import environment, is_colour_wanted
 from edge.model.json_value import JsonValue
 from edge.state.archive import DATABASE
 from edge.state.backup import Sources, back_up
+from edge.state.swap import is_under_way
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise Failed(f"{target} is there already: choose another name, or replace it with --force")
     if not os.access(config.state_dir / DATABASE, os.R_OK | os.W_OK):
         raise Failed(f"no state in {config.state_dir} that you can read: name the folder with --state-dir, or use sudo")
+    if is_under_way(config.state_dir):
+        raise Failed("a restore was interrupted and no platform was started since: start it, or restore again, first")
     if target.is_relative_to(config.state_dir) or target.is_relative_to(config.image_directory):
         raise Failed(f"{target} would become part of itself: choose another folder")
     sources = Sources(

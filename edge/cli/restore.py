@@ -14,6 +14,7 @@ from edge.model.json_value import JsonValue
 from edge.state.archive import BadArchive
 from edge.state.lock import InUse
 from edge.state.restore import Restored, restore
+from edge.state.swap import NotFinished
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except InUse as error:
         raise Failed(f"{config.state_dir}: {error} (a service: sudo systemctl stop {UNIT})") from error
+    except NotFinished as error:
+        raise Failed(f"{config.state_dir}: {error}") from error
     except BadArchive as error:
         raise Failed(f"{arguments.file} is not put in place: {error}") from error
     except OSError as error:

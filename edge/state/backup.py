@@ -17,6 +17,7 @@ from typing import BinaryIO
 from edge.model.json_value import JsonValue
 from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE
 from edge.state.folders import sync_folder
+from edge.state.swap import is_of_a_restore
 
 _NOT_COPIED = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "lock"}
 _BUSY_S = 30.0
@@ -160,7 +161,7 @@ def _below(folder: Path, name: str, skipped: set[Path], copied: Copied) -> Itera
     yield folder, name
     for entry in entries:
         path = folder / entry.name
-        if path in skipped or entry.name.startswith(f"{DATABASE}.damaged-"):
+        if path in skipped or entry.name.startswith(f"{DATABASE}.damaged-") or is_of_a_restore(entry.name):
             continue
         inner = f"{name}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):

@@ -12,6 +12,8 @@ from edge.state.folders import make_folder
 
 log = logging.getLogger(__name__)
 
+LOCK = "lock"
+
 
 class InUse(Exception):
     """Another platform runs in this state directory; the message names its process."""
@@ -21,7 +23,7 @@ class StateLock:
     """Holds a state directory while a platform runs; the kernel frees it whenever the process dies."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / "lock"
+        self._path = state_dir / LOCK
         self._descriptor = -1
 
     def take(self) -> Self:

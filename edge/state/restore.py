@@ -1,4 +1,4 @@
-"""Putting a backup in place of the state: unpacked beside it, then renamed; what was there is kept. Blocks."""
+"""Putting a backup in place of the state: unpacked, checked, then swapped; what was there is kept. Blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.state.archive import CONFIG, DATABASE, IMAGES, MANIFEST, STATE, BadArchive, Bounds, unpack
-from edge.state.folders import sync_folder
-from edge.state.lock import StateLock
+from edge.state.folders import make_folder, sync_folder
+from edge.state.lock import LOCK, StateLock
+from edge.state.swap import WORK, NotFinished, Plan, carry_out, finish_restore, is_of_a_restore, is_under_way, new_stamp
+
+# In the archive, and where it is afterwards.
+_CONFIG, _CONFIG_NOW = "opaca-edge.toml", "restored-opaca-edge.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,43 +60,86 @@ def restore(
         InUse: a platform runs in the directory.
         BadArchive: it is not put in place, nothing has changed.
         OSError: the disk is full, or the like; nothing has changed.
+        NotFinished: it has begun, and goes on with the next start of the platform or the next restore.
     """
-    stamp = time.strftime("%Y%m%d-%H%M%S")
     is_new = not state.exists()
     lock = StateLock(state).take()
-    work = state.with_name(f"{state.name}.restoring-{stamp}")
     try:
-        with archive.open("rb") as source:
-            files = unpack(source, work, bounds or Bounds(), on_bytes)
-        about = _check(work)
-        fresh = work / STATE
-        if (work / CONFIG / "opaca-edge.toml").exists():
-            (work / CONFIG / "opaca-edge.toml").rename(fresh / "restored-opaca-edge.toml")
         if owner is not None:
-            _give(work, owner)
-        kept = _put_images(work, fresh, state, images, stamp)
-        before = state.with_name(f"{state.name}.before-{stamp}")
-        state.rename(before)
+            for made in (state, *state.glob(LOCK)):
+                os.chown(made, *owner)
+        finish_restore(state)
+        _remove_leftovers(images)
+        stamp = new_stamp(state)
+        work = state / f"{WORK}{stamp}"
         try:
-            fresh.rename(state)
-        except BaseException:
-            before.rename(state)
-            raise
-        sync_folder(state.absolute().parent)
-        if is_new:
-            shutil.rmtree(before)
-        else:
-            kept[state] = before
-            _carry_images(before, state, images)
+            with archive.open("rb") as source:
+                files = unpack(source, work, bounds or Bounds(), on_bytes)
+            about = _check(work)
+            plan = _planned(stamp, state, work, images, owner)
+            plan.write(state)
+            _carry_out(plan, state)
+        finally:
+            if not is_under_way(state):
+                shutil.rmtree(work, ignore_errors=True)
+                _remove_leftovers(images)
     except BaseException:
-        if is_new:
+        if is_new and not is_under_way(state):
             shutil.rmtree(state, ignore_errors=True)
         raise
     finally:
         lock.release()
-        shutil.rmtree(work, ignore_errors=True)
-    config = state / "restored-opaca-edge.toml"
+    kept = {state: plan.before(state)} if plan.old else {}
+    if (folders := plan.near_images()) is not None and folders[2].exists():
+        kept[images] = folders[2]
+    config = state / _CONFIG_NOW
     return Restored(files=files, about=about, kept=kept, config=config if config.exists() else None)
+
+
+def _carry_out(plan: Plan, state: Path) -> None:
+    try:
+        carry_out(plan, state)
+    except OSError as error:
+        raise NotFinished(
+            f"the restore has begun and cannot be finished: {error}; once that is mended it goes on"
+            " with the next start of the platform, or the next restore"
+        ) from error
+
+
+def _planned(stamp: str, state: Path, work: Path, images: Path, owner: tuple[int, int] | None) -> Plan:
+    """Put what was unpacked where it can be swapped; all that the plan speaks of is on the disk when this returns."""
+    fresh, unpacked = work / STATE, work / IMAGES
+    if (work / CONFIG / _CONFIG).exists():
+        (work / CONFIG / _CONFIG).rename(fresh / _CONFIG_NOW)
+    if owner is not None:
+        _give(work, owner)
+    carried = outside = None
+    if images.is_relative_to(state):
+        inside = images.relative_to(state)
+        if unpacked.exists():
+            (fresh / inside).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            unpacked.rename(fresh / inside)
+        else:
+            carried = str(inside)
+    elif unpacked.exists():
+        outside = str(images)
+        make_folder(images.parent)
+        _move(unpacked, images.with_name(f"{images.name}.{WORK}{stamp}"), owner)
+    for folder in (fresh, work, state):
+        sync_folder(folder)
+    return Plan(
+        stamp=stamp,
+        old=_entries(state),
+        fresh=str(fresh.relative_to(state)),
+        new=_entries(fresh),
+        carried=carried,
+        images=outside,
+    )
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return what is moved of a state directory."""
+    return sorted(each.name for each in folder.iterdir() if each.name != LOCK and not is_of_a_restore(each.name))
 
 
 def _check(work: Path) -> dict[str, Any]:
@@ -127,32 +173,21 @@ def _give(work: Path, owner: tuple[int, int]) -> None:
             os.chown(Path(folder) / name, *owner, follow_symlinks=False)
 
 
-def _put_images(work: Path, fresh: Path, state: Path, images: Path, stamp: str) -> dict[Path, Path]:
-    """Put images where they belong; returns what was there before and where it is now."""
-    unpacked = work / IMAGES
-    if not unpacked.exists():
-        return {}
-    if images.is_relative_to(state):
-        place = fresh / images.relative_to(state)
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unpacked.rename(place)
-        return {}
-    kept: dict[Path, Path] = {}
-    images.parent.mkdir(parents=True, exist_ok=True)
-    # Over a border of file systems nothing can be renamed.
-    near = images.with_name(f"{images.name}.restoring-{stamp}")
-    shutil.move(unpacked, near)
-    if images.exists():
-        kept[images] = images.with_name(f"{images.name}.before-{stamp}")
-        images.rename(kept[images])
-    near.rename(images)
-    return kept
+def _move(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
+    """Move a folder, perhaps to another disk; all of it is there for certain when this returns."""
+    shutil.move(source, target)
+    if owner is not None:
+        _give(target, owner)
+    for folder, _, names in os.walk(target):
+        for name in names:
+            with (Path(folder) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(folder))
+    sync_folder(target.parent)
 
 
-def _carry_images(before: Path, state: Path, images: Path) -> None:
-    """Leave images where they are if the archive had none."""
-    if images.is_relative_to(state) and not images.exists():
-        old = before / images.relative_to(state)
-        if old.exists():
-            images.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            old.rename(images)
+def _remove_leftovers(images: Path) -> None:
+    """Remove new images of restores that never began to replace anything."""
+    for left in images.parent.glob(f"{images.name}.{WORK}*"):
+        if is_of_a_restore(left.name.removeprefix(f"{images.name}.")):
+            shutil.rmtree(left, ignore_errors=True)

@@ -133,12 +133,18 @@ class Cut:
 
 
 class Disk:
-    """All that was written below a folder since it was watched."""
+    """All that was written below a folder since it was watched.
+
+    Attributes:
+        folder: What was watched.
+        root: What was made of it.
+        steps: What was done, in order.
+    """
 
     def __init__(self, recording: Recorder) -> None:
-        self._folder = recording.folder
+        self.folder = recording.folder
         self.root = _Folder()
-        self._folders = [self.root]
+        self.folders = [self.root]
         for path, content in recording.before.items():
             parent = self._find(path.parent)
             assert isinstance(parent, _Folder)
@@ -155,14 +161,13 @@ class Disk:
 
     def cuts(self, count: int, chance: random.Random) -> Iterator[Cut]:
         """Yield cuts at random moments, all fates in turn."""
+        places = self._places()
         for fate in itertools.islice(itertools.cycle(Fate), count):
-            step = chance.choice(self.steps)
-            yield self.cut(chance.choice((step.began, step.ended)), fate, chance.randrange(2**32))
+            yield self.cut(chance.choice(places), fate, chance.randrange(2**32))
 
     def every_cut(self, chance: random.Random, fates: Iterable[Fate] = Fate) -> Iterator[Cut]:
-        """Yield cuts before the first step, and while and after each."""
-        places = [-1, *(place for step in self.steps for place in (step.began, step.ended))]
-        for place, fate in itertools.product(places, fates):
+        """Yield cuts before the first step, during and after each, and when the programs have ended."""
+        for place, fate in itertools.product(self._places(), fates):
             yield self.cut(place, fate, chance.randrange(2**32))
 
     def cut(self, place: float, fate: Fate, seed: int = 0) -> Cut:
@@ -174,14 +179,14 @@ class Disk:
     def check(self, target: Path) -> None:
         """Fail unless what was recorded makes the folder that is there now; `target` is where it is made."""
         self.cut(math.inf, Fate.KEPT).rebuild(target)
-        made, there = contents(target), contents(self._folder)
+        made, there = contents(target), contents(self.folder)
         assert made.keys() == there.keys()
         wrong = [str(path) for path in made if not path.name.endswith(_MAPPED) and made[path] != there[path]]
         assert not wrong, f"the recording does not tell all about {wrong}"
 
     def kept_names(self, place: float, fate: Fate, chance: random.Random) -> dict[_Folder, int]:
         """Return how many changes of its names are on the disk, for each folder."""
-        kept = {folder: _durable(folder, place) for folder in self._folders}
+        kept = {folder: _durable(folder, place) for folder in self.folders}
         if fate is Fate.KEPT:
             kept = {folder: _last(change.ended <= place for change in folder.changes) for folder in kept}
         elif fate is not Fate.LOST:
@@ -193,6 +198,9 @@ class Disk:
             if more == kept:
                 return kept
             kept = more
+
+    def _places(self) -> list[float]:
+        return [-1, *(place for step in self.steps for place in (step.began, step.ended)), math.inf]
 
     def _take(self, step: Step) -> None:
         """Do a step once more, in memory."""
@@ -221,14 +229,14 @@ class Disk:
             raise AssertionError(f"not understood: {step}")
 
     def _find(self, path: Path) -> _Node | None:
-        node: _Node | None = self.root if path.is_relative_to(self._folder) else None
-        for name in path.relative_to(self._folder).parts if node is not None else ():
+        node: _Node | None = self.root if path.is_relative_to(self.folder) else None
+        for name in path.relative_to(self.folder).parts if node is not None else ():
             node = node.now.get(name) if isinstance(node, _Folder) else None
         return node
 
     def _new_folder(self) -> _Folder:
-        self._folders.append(_Folder())
-        return self._folders[-1]
+        self.folders.append(_Folder())
+        return self.folders[-1]
 
 
 def contents(folder: Path) -> dict[Path, bytes | None]:
