@@ -7,18 +7,14 @@ the table contradicts.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.architecture import served_routes
 from tests.contract.wire import Response
-from tests.integration.signed import SECRET, signed, token_for
-from tests.system.households import Household
-
-ROLES = ("GUEST", "USER", "CONTRIBUTOR", "ADMIN")
-OPEN, ANY, GUEST, USER, CONTRIBUTOR, ADMIN = -1, 0, 0, 1, 2, 3
+from tests.integration.house import ADMIN, ANY, CONTRIBUTOR, GUEST, OPEN, USER, House
+from tests.integration.signed import SECRET, signed
 
 
 class Row(NamedTuple):
@@ -97,76 +93,10 @@ ROWS: dict[tuple[str, str], Row] = {
 }
 
 
-class House:
-    """A platform with users of all roles, a container and a board; and what each of them shows."""
-
-    def __init__(self, household: Household) -> None:
-        self.household = household
-        admin = token_for("admin")
-        for name, role, privileges in (
-            *((role.lower(), role, []) for role in ROLES if role != "ADMIN"),
-            ("pretender", "GUEST", ["ROLE_ADMIN", "ADMIN", "attach"]),
-            ("board-pump", "USER", ["attach"]),
-            ("gone", "ADMIN", []),
-        ):
-            body = {"username": name, "password": "pw", "role": role, "privileges": privileges}
-            assert self.ask("POST", "/users", admin, json_body=body).status == 201
-        gone = token_for("gone")
-        assert self.ask("GET", "/users", gone).status == 200
-        assert self.ask("DELETE", "/users/gone", admin).text == "true"
-        self.board = self.ask("POST", "/login", None, json_body={"username": "board-pump", "password": "pw"}).text
-        started = self.ask("POST", "/containers", token_for("contributor"), json_body=household.wish())
-        assert started.status == 200, started.text
-        self.container_id = started.text
-        environment = self.ask("POST", "/invoke/Environment", admin, json_body={}).json()
-        self.container = environment["TOKEN"]
-        self.environment = environment
-        now = int(time.time())
-        head, claims, _ = admin.split(".")
-        self.invalid = {
-            "no bearer": ("Basic YWRtaW46YWRtaW4=",),
-            "lower case": (f"bearer {admin}",),
-            "empty": ("Bearer ",),
-            "null": ("Bearer null",),
-            "junk": ("Bearer junk",),
-            "one letter more": (f"Bearer {admin}x",),
-            "expired": (f"Bearer {token_for('admin', -1)}",),
-            "without end": (f"Bearer {signed({'sub': 'admin', 'iat': now})}",),
-            "unsigned": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, alg='none')}",),
-            "signature gone": (f"Bearer {head}.{claims}.",),
-            "other key": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, key=bytes(48))}",),
-            "other algorithm": (f"Bearer {signed({'sub': 'admin', 'exp': now + 60}, alg='HS512')}",),
-            "user removed": (f"Bearer {gone}",),
-            "user unknown": (f"Bearer {token_for('nobody')}",),
-            "subject no text": (f"Bearer {signed({'sub': 7, 'exp': now + 60})}",),
-        }
-        self.valid: dict[str, tuple[str, int]] = {
-            **{role.lower(): (token_for(role.lower()), level) for level, role in enumerate(ROLES)},
-            "pretender": (token_for("pretender"), GUEST),
-            "container": (self.container, CONTRIBUTOR),
-            "board": (self.board, USER),
-        }
-
-    def ask(self, method: str, path: str, token: str | None, **more: Any) -> Response:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return self.household.ask(method, path, headers=headers, **more)
-
-    def try_row(self, method: str, row: Row, authorization: str | None) -> Response:
-        headers = {} if authorization is None else {"Authorization": authorization}
-        body = b"" if row.text is None else row.text.encode()
-        return self.household.ask(method, row.path, headers=headers, json_body=row.body, body=body)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "SECRET": SECRET, "PLATFORM_ADMIN_PWD": "admin-pw"}
-    household = Household(tmp_path_factory.mktemp("house"), settings)
-    household.actor()
-    try:
-        household.start()
-        yield House(household)
-    finally:
-        household.clear_away()
+def try_row(house: House, method: str, row: Row, authorization: str | None) -> Response:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    body = b"" if row.text is None else row.text.encode()
+    return house.household.ask(method, row.path, headers=headers, json_body=row.body, body=body)
 
 
 def test_every_route_has_a_row() -> None:
@@ -176,12 +106,12 @@ def test_every_route_has_a_row() -> None:
 @pytest.mark.parametrize(("method", "path"), ROWS, ids=lambda part: str(part))
 def test_a_route_serves_whom_it_is_for(house: House, method: str, path: str) -> None:
     row = ROWS[method, path]
-    found: dict[str, int] = {"nobody": house.try_row(method, row, None).status}
+    found: dict[str, int] = {"nobody": try_row(house, method, row, None).status}
     wanted: dict[str, int] = {"nobody": row.anonymous or (row.status if row.needs == OPEN else 401)}
     for kind, (authorization,) in house.invalid.items():
-        found[kind], wanted[kind] = house.try_row(method, row, authorization).status, 401
+        found[kind], wanted[kind] = try_row(house, method, row, authorization).status, 401
     for kind, (token, level) in house.valid.items():
-        found[kind] = house.try_row(method, row, f"Bearer {token}").status
+        found[kind] = try_row(house, method, row, f"Bearer {token}").status
         wanted[kind] = row.status if level >= row.needs else 403
         if kind == "board" and row.board is not None:
             wanted[kind] = row.board
