@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import ClientSession, TCPConnector
 
-from edge.cli.authority import CA_CERT, SERVER_CERT, SERVER_KEY, Names, make_authority, make_certificate
+from edge.cli.authority import CA_CERT
 from tests.contract.running import Process, platform_process
 
 
@@ -99,16 +99,6 @@ async def log_in(caller: Caller) -> str:
         assert answer.status == 200, token
     caller.session.headers["Authorization"] = f"Bearer {token}"
     return token
-
-
-def certified(folder: Path, name: str) -> dict[str, str]:
-    """Make an authority and a certificate for this machine; returns the settings of a platform that uses them."""
-    make_authority(folder, name)
-    make_certificate(folder, LOOPBACK, 100)
-    return {"TLS_CERT": str(folder / SERVER_CERT), "TLS_KEY": str(folder / SERVER_KEY)}
-
-
-LOOPBACK = Names(("localhost",), ("127.0.0.1", "::1"))
 
 
 async def restart(platform: Caller) -> None:
