@@ -251,8 +251,10 @@ class PeerLink:
         self._is_now(state, reason)
 
     def _does_not_answer(self, reason: str) -> None:
-        if self.road.went_away(reason):
-            self._is_now(PeerState.AWAY, reason)
+        is_news = self.road.went_away(reason)
+        if not is_news and reason != self._reason:
+            log.info("%s is still away: %s", self.url, reason)
+        self._is_now(PeerState.AWAY, reason)
 
     def _is_now(self, state: PeerState, reason: str) -> None:
         if state is not self._state:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -23,7 +23,7 @@ class Away:
     Attributes:
         since: When that was noticed, in the contract's form.
         since_s: The same on the loop's clock, in seconds.
-        reason: What was tried, and how it failed.
+        reason: What was tried last, and how it failed.
     """
 
     since: str
@@ -56,8 +56,9 @@ class PeerRoad:
         return self.line.name
 
     def went_away(self, reason: str) -> bool:
-        """Say that it does not answer; true if that is news."""
+        """Say that it does not answer, and how it failed this time; true if it answered before."""
         if self.away is not None:
+            self.away = replace(self.away, reason=reason)
             return False
         self.away = Away(timestamp(datetime.now(UTC)), asyncio.get_running_loop().time(), reason)
         return True
