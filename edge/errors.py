@@ -123,7 +123,15 @@ class CalleeError(OpacaError):
 
 
 class RemoteError(CalleeError):
-    """The other party answered with an error; `cause` holds it."""
+    """The other party answered with an error; `cause` holds it.
+
+    Attributes:
+        status: The HTTP status of its answer; None if it was not asked over HTTP.
+    """
+
+    def __init__(self, message: str, cause: Cause | None = None, status: int | None = None) -> None:
+        super().__init__(message, cause)
+        self.status = status
 
 
 class Unreachable(CalleeError):
