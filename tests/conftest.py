@@ -66,11 +66,11 @@ def seed() -> int:
 
 @pytest.fixture(autouse=True)
 def no_blocking_call(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A blocking call of `edge` on the loop raises; `@pytest.mark.may_block` is for agents that block on purpose."""
+    """A blocking call of ours on the loop raises; `@pytest.mark.may_block` is for agents that block on purpose."""
     if request.node.get_closest_marker("may_block") or not inspect.iscoroutinefunction(request.function):
         yield
         return
-    with blockbuster_ctx("edge"):
+    with blockbuster_ctx(["edge", "bridge"]):
         yield
 
 

@@ -1,0 +1,134 @@
+"""What targets refused for good: kept to be looked at, played again, or dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bridge.store.clock import Clock
+from bridge.store.event import Entry, Event, event_of
+from bridge.store.inbox_rows import InboxRows, entry_size
+from bridge.store.lanes import Lane
+from bridge.store.ledger import Ledger
+from bridge.store.losses import Losses
+from bridge.store.schedule import Key
+from bridge.store.schema import SEQ_BITS, row_id
+from bridge.store.transaction import Transaction
+from bridge.store.writer import Writer
+
+if TYPE_CHECKING:
+    from bridge.store.inbox import Inbox
+
+_MOST_LETTERS = 1000
+
+_PUT = (
+    "INSERT INTO dead (stream, seq, route, body, extra, size, at_ms, replay, status, why, died_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_LIST = (
+    "SELECT dead.id, site, store, lane, seq, route, body, extra, status, why, died_ms FROM dead"
+    " JOIN streams ON streams.number = dead.stream WHERE dead.id > ? ORDER BY dead.id LIMIT ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that its target refused.
+
+    Attributes:
+        letter_id: Names it for `replay` and `drop`.
+        site: Who sent it.
+        store_id: From which store.
+        lane: Its lane.
+        seq: Its number there.
+        event: What was to be played.
+        status: What the target answered.
+        why: What it said.
+        died_ms: When, as Unix time in ms.
+    """
+
+    letter_id: int
+    site: str
+    store_id: str
+    lane: Lane
+    seq: int
+    event: Event
+    status: int
+    why: str
+    died_ms: int
+
+
+class DeadLetterRows:
+    """Used by the writer's thread only."""
+
+    def __init__(self, ledger: Ledger, losses: Losses, inbox: InboxRows, clock: Clock) -> None:
+        self._ledger = ledger
+        self._losses = losses
+        self._inbox = inbox
+        self._clock = clock
+
+    def bury(self, transaction: Transaction, entry: Entry, status: int, why: str) -> None:
+        """Move an entry from the inbox here; beyond a thousand the oldest are dropped, and counted."""
+        stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
+        size = entry_size(entry)
+        if stream is None or not self._inbox.remove(transaction, stream, entry.row_id, size):
+            return
+        stream.dead += 1
+        event, now_ms = entry.event, self._clock.now_ms()
+        values = (stream.number, entry.seq, event.route, event.body, event.extra(), size, now_ms, entry.replay)
+        transaction.execute(_PUT, (*values, status, why[:1000], now_ms))
+        count = transaction.execute("SELECT count(*) FROM dead").fetchone()[0]
+        oldest = transaction.execute("SELECT id, stream, size FROM dead ORDER BY id LIMIT ?", (count - _MOST_LETTERS,))
+        for letter_id, number, letter_bytes in oldest.fetchall() if count > _MOST_LETTERS else ():
+            transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,))
+            of = self._ledger.by_number.get(number, stream)
+            self._losses.count(transaction, ("in", of.site, of.lane, "dead letters full"), 1, letter_bytes)
+
+    def revive(self, transaction: Transaction, letter_id: int) -> tuple[Key, int] | None:
+        """Move a letter back into the inbox; return its target and place, or None if there is no such letter."""
+        columns = "stream, seq, route, body, extra, size, at_ms, replay"
+        row = transaction.execute(f"SELECT {columns} FROM dead WHERE id = ?", (letter_id,)).fetchone()  # noqa: S608 - constant
+        stream = None if row is None else self._ledger.by_number.get(row[0])
+        if row is None or stream is None:
+            return None
+        transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,))
+        number, seq, route, body, extra, size, at_ms, replay = row
+        identity = row_id(number, seq)
+        self._inbox.put_back(
+            transaction, stream, (identity, route, body, extra, size, at_ms, None, None, None, replay + 1)
+        )
+        stream.dead -= 1
+        return Key(stream.site, stream.lane, route), identity
+
+    def drop(self, transaction: Transaction, letter_id: int) -> bool:
+        """Remove a letter for good; return whether there was one."""
+        return transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,)).rowcount > 0
+
+    def list(self, transaction: Transaction, after_id: int, most: int) -> list[DeadLetter]:
+        """Return letters in the order in which they died."""
+        return [
+            DeadLetter(row[0], row[1], row[2], Lane(row[3]), row[4], event_of(*row[5:8]), *row[8:])
+            for row in transaction.execute(_LIST, (after_id, most))
+        ]
+
+
+class DeadLetters:
+    """For the command and whoever else looks after a bridge; at most a thousand are kept."""
+
+    def __init__(self, writer: Writer, rows: DeadLetterRows, inbox: Inbox) -> None:
+        self._writer = writer
+        self._rows = rows
+        self._inbox = inbox
+
+    async def list(self, after_id: int = 0, most: int = 100) -> list[DeadLetter]:
+        """Return letters, the oldest first."""
+        return await self._writer.run(partial(self._rows.list, after_id=after_id, most=most), is_write=False)
+
+    async def replay(self, letter_id: int) -> bool:
+        """Play a letter again, without an expiry and under a new idempotency key; False if there is none."""
+        return await self._inbox.replay(letter_id)
+
+    async def drop(self, letter_id: int) -> bool:
+        """Remove a letter; False if there is none."""
+        return await self._writer.run(partial(self._rows.drop, letter_id=letter_id))

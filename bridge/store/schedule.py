@@ -1,0 +1,205 @@
+"""Which entry of the inbox is played next: one at a time and in order for each target, alarms before all others.
+
+Pure: it knows the entries' IDs, not what they say, so that a long backlog costs eight bytes for each.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from bridge.store.lanes import Lane
+
+# How many positions of a queue may be behind its head before it is shortened.
+_SLACK = 1024
+
+
+class Key(NamedTuple):
+    """A target: entries of one site and lane for the same route."""
+
+    site: str
+    lane: Lane
+    route: str
+
+
+class Pick(NamedTuple):
+    """An entry that is to be played now.
+
+    Attributes:
+        key: Its target.
+        row_id: Its place in the inbox.
+        tries: How often it was tried before.
+        since_s: When it was tried first, on the caller's clock.
+    """
+
+    key: Key
+    row_id: int
+    tries: int
+    since_s: float
+
+
+class _Target:
+    __slots__ = ("head", "in_flight", "is_held", "is_listed", "key", "row_ids", "since_s", "tries")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.row_ids = array("q")
+        self.head = 0
+        self.tries = 0
+        self.since_s = 0.0
+        self.in_flight = False
+        # In a queue of ready ones or among those that wait for a time.
+        self.is_listed = False
+        # Until the sender's clock is known.
+        self.is_held = False
+
+    def __len__(self) -> int:
+        return len(self.row_ids) - self.head
+
+    def pop(self) -> None:
+        self.head += 1
+        self.tries = 0
+        if self.head == len(self.row_ids):
+            del self.row_ids[:]
+            self.head = 0
+        elif self.head >= _SLACK and self.head * 2 > len(self.row_ids):
+            del self.row_ids[: self.head]
+            self.head = 0
+
+
+class Schedule:
+    """Times are seconds on any clock that only grows; the caller names the present."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Key, _Target] = {}
+        self._in_flight: dict[int, _Target] = {}
+        self._ready: dict[Lane, deque[_Target]] = {lane: deque() for lane in Lane}
+        self._blocked: list[tuple[float, int, _Target]] = []
+        self._numbers = count()
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._targets.values()))
+
+    def add(self, key: Key, row_id: int) -> None:
+        """Put an entry behind the others of its target."""
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = _Target(key)
+        target.row_ids.append(row_id)
+        self._list(target)
+
+    def is_ready(self, now_s: float, lanes: Collection[Lane] = tuple(Lane)) -> bool:
+        """Return whether `pick` has something."""
+        self._wake(now_s)
+        return any(self._ready[lane] for lane in lanes)
+
+    def pick(self, now_s: float, lanes: Collection[Lane] = tuple(Lane)) -> Pick | None:
+        """Return the next entry, which then is in flight, or None if none is due."""
+        self._wake(now_s)
+        for lane in self._order(lanes):
+            if self._ready[lane]:
+                target = self._ready[lane].popleft()
+                target.is_listed = False
+                target.in_flight = True
+                row_id = target.row_ids[target.head]
+                self._in_flight[row_id] = target
+                if not target.tries:
+                    target.since_s = now_s
+                return Pick(target.key, row_id, target.tries, target.since_s)
+        return None
+
+    def next_due_s(self) -> float | None:
+        """Return when something that waits for a time is due; None if nothing does."""
+        return self._blocked[0][0] if self._blocked else None
+
+    def finish(self, row_id: int) -> None:
+        """Say that an entry is out of the way; nothing happens if it is not in flight."""
+        target = self._land(row_id)
+        if target is None:
+            return
+        target.pop()
+        if len(target):
+            self._list(target)
+        elif self._targets.get(target.key) is target:
+            del self._targets[target.key]
+
+    def again(self, row_id: int, due_s: float) -> None:
+        """Say that an entry was tried in vain, and when to try it next; the others of its target wait for it."""
+        target = self._land(row_id)
+        if target is not None:
+            target.tries += 1
+            target.is_listed = True
+            heappush(self._blocked, (due_s, next(self._numbers), target))
+
+    def release(self, row_id: int) -> None:
+        """Say that an entry was not tried after all."""
+        target = self._land(row_id)
+        if target is not None:
+            self._list(target)
+
+    def hold(self, row_id: int) -> None:
+        """Say that nobody knows yet whether an entry has expired; the others of its target wait for it."""
+        target = self._land(row_id)
+        if target is not None:
+            target.is_held = True
+
+    def unhold(self, site: str) -> None:
+        """Say that this can be told now for a site."""
+        for target in self._targets.values():
+            if target.key.site == site and target.is_held:
+                target.is_held = False
+                self._list(target)
+
+    def forget(self, row_ids: Iterable[int]) -> None:
+        """Take entries out that are no longer there, but for those in flight."""
+        gone = set(row_ids)
+        for target in list(self._targets.values()):
+            in_flight = target.row_ids[target.head] if target.in_flight else None
+            kept = [row_id for row_id in target.row_ids[target.head :] if row_id not in gone or row_id == in_flight]
+            if len(kept) != len(target):
+                target.row_ids, target.head = array("q", kept), 0
+                if not kept:
+                    self._unlist(target)
+
+    def held(self) -> Iterator[Key]:
+        """Name the targets that wait for a clock."""
+        return (target.key for target in self._targets.values() if target.is_held)
+
+    def _order(self, lanes: Collection[Lane]) -> Iterator[Lane]:
+        if Lane.ALARM in lanes:
+            yield Lane.ALARM
+        # One in four for telemetry, so that neither starves the other.
+        self._turn += 1
+        first, second = (Lane.TELEMETRY, Lane.MESSAGE) if self._turn % 4 == 0 else (Lane.MESSAGE, Lane.TELEMETRY)
+        yield from (lane for lane in (first, second) if lane in lanes)
+
+    def _list(self, target: _Target) -> None:
+        if not (target.in_flight or target.is_listed or target.is_held):
+            target.is_listed = True
+            self._ready[target.key.lane].append(target)
+
+    def _unlist(self, target: _Target) -> None:
+        del self._targets[target.key]
+        if target.is_listed:
+            ready = self._ready[target.key.lane]
+            if target in ready:
+                ready.remove(target)
+            self._blocked = [entry for entry in self._blocked if entry[2] is not target]
+            self._blocked.sort()
+
+    def _wake(self, now_s: float) -> None:
+        while self._blocked and self._blocked[0][0] <= now_s:
+            target = heappop(self._blocked)[2]
+            target.is_listed = False
+            self._list(target)
+
+    def _land(self, row_id: int) -> _Target | None:
+        target = self._in_flight.pop(row_id, None)
+        if target is not None:
+            target.in_flight = False
+        return target
