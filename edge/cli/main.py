@@ -57,6 +57,16 @@ VERBS = {
         "have a connected platform described anew",
         "opaca-edge connections notify http://192.168.1.9:8000",
     ),
+    "boards list": Verb("boards_list", "list boards and how they are doing", "opaca-edge boards list --watch"),
+    "boards add": Verb(
+        "boards_add", "make the token and the settings of a board", "opaca-edge boards add greenhouse-1 -o opaca.json"
+    ),
+    "boards rotate": Verb(
+        "boards_rotate", "give a board another token", "opaca-edge boards rotate greenhouse-1 -o opaca.json"
+    ),
+    "boards remove": Verb(
+        "boards_remove", "remove boards, their tokens and containers", "opaca-edge boards remove greenhouse-1"
+    ),
     "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
     "login": Verb("login", "log in at a platform", "opaca-edge login --user eve"),
     "users": Verb("users", "list who may use a platform", "opaca-edge users"),

@@ -49,11 +49,12 @@ class Accounts:
             if not await self._passwords.fits(password or "", None if user is None else user.password):
                 raise NotAllowed("")
             attempt.has_succeeded = True
-        token = self.tokens.issue(name, LOGIN_S)
         user = self.users.get(name)
         if user is None:  # it was removed meanwhile
             raise NotAllowed("")
-        if user.is_board and user.token != token:
+        # A board's takes the place of the last one, which must not be the same.
+        token = self.tokens.issue(name, LOGIN_S, is_unique=user.is_board)
+        if user.is_board:
             await self.users.change(name, replace(user, token=token))
         return token
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,13 +51,19 @@ class Tokens:
         """What tells this key from others, and gives nothing of it away."""
         return hmac.new(self._key, b"opaca-edge: which key this is", "sha256").hexdigest()[:16]
 
-    def issue(self, subject: str, lifetime_s: int) -> str:
-        """Return a new token for a user."""
+    def issue(self, subject: str, lifetime_s: int, *, is_unique: bool = False) -> str:
+        """Return a new token for a user.
+
+        Args:
+            is_unique: Whether it differs from one that was issued in the same second.
+        """
         import jwt
 
         now = int(self._clock())
+        claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + lifetime_s}
+        if is_unique:
+            claims["jti"] = secrets.token_urlsafe(9)
         # Without `typ`, as the reference writes it.
-        claims = {"sub": subject, "iat": now, "exp": now + lifetime_s}
         return jwt.encode(claims, self._key, "HS256", headers={"typ": None})
 
     def subject(self, token: str) -> str | None:
