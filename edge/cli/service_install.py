@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.cli import service_system
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
+from edge.cli.service_announcement import announcement_file, announcement_text, can_be_found
 from edge.cli.service_system import need_root, run_program, unit_file
 from edge.cli.service_unit import DEVICE_GROUPS, NAME, STATE_DIR, UNIT, ServicePlan, unit_text
 from edge.config import PlatformConfig, environment, is_colour_wanted
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     service_system.CREDENTIALS.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write(unit_file(), text)
     output.line(f"written: {unit_file()}")
+    _announce(config, output)
     run_program("systemctl", "daemon-reload")
     run_program("systemctl", "enable", UNIT)
     try:
@@ -59,6 +61,17 @@ def run(arguments: argparse.Namespace) -> None:
         raise Failed(f"{failed.message}\nits last lines: opaca-edge service logs") from failed
     said = service_system.properties(["StatusText"])["StatusText"] or "running"
     output.line(f"{said}; it starts with the machine. opaca-edge service status tells more")
+
+
+def _announce(config: PlatformConfig, output: Output) -> None:
+    """Have Avahi announce the platform in the network, if it listens there; a file of an earlier installation goes."""
+    file = announcement_file()
+    if can_be_found(config):
+        _write(file, announcement_text(config.tcp_port, "http" if config.tls_cert is None else "https"))
+        output.line(f"written: {file}; boards find the platform by this machine's name")
+    elif file.exists():
+        file.unlink()
+        output.line(f"removed: {file}, as the platform listens on this machine only")
 
 
 def plan_of(user: str, config: PlatformConfig, port: str | None, policy: str | None) -> ServicePlan:

@@ -6,6 +6,7 @@ import argparse
 
 from edge.cli.failures import Failed
 from edge.cli.output import Output
+from edge.cli.service_announcement import announcement_file
 from edge.cli.service_system import need_root, properties, run_program, unit_file
 from edge.cli.service_unit import STATE_DIR, UNIT
 from edge.config import environment, is_colour_wanted
@@ -31,4 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     unit_file().unlink()
     run_program("systemctl", "daemon-reload")
     output.line(f"removed: {unit_file()}")
+    if announcement_file().exists():
+        announcement_file().unlink()
+        output.line(f"removed: {announcement_file()}")
     output.line(f"kept: {STATE_DIR} and the user {user}; to remove them: rm -r {STATE_DIR} && userdel {user}")

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
+from xml.etree import ElementTree
 
 import pytest
 
-from edge.cli import service_install, service_system, service_unit
+from edge.cli import service_announcement, service_install, service_system, service_unit
 from edge.cli.main import VERBS, VerbModule, main
 from edge.cli.service_unit import ServicePlan, unit_text
 from edge.config import PlatformConfig, SessionPolicy
@@ -134,6 +135,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(service_system, "UNIT_FOLDER", tmp_path / "units")
     monkeypatch.setattr(service_system, "CREDENTIALS", tmp_path / "credentials")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(service_announcement, "FOLDER", tmp_path / "avahi")
     (tmp_path / "units").mkdir()
     return tmp_path
 
@@ -210,6 +212,56 @@ def test_status_logs_and_uninstall(machine: Path, capsys: pytest.CaptureFixture[
     assert list((machine / "units").iterdir()) == []
     assert "kept: /var/lib/opaca-edge" in capsys.readouterr().out
     assert main(["service", "uninstall"]) == 1
+
+
+@pytest.fixture
+def avahi(machine: Path) -> Path:
+    """The folder of Avahi's service files on the machine."""
+    program = machine / "programs/avahi-daemon"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    (machine / "avahi").mkdir()
+    return machine / "avahi"
+
+
+def test_a_platform_in_the_network_is_announced_until_it_is_uninstalled(
+    avahi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('[platform]\nrequire_auth = true\nhost = "0.0.0.0"\nport = 8123\n')
+    install = ["service", "install", "--user", "daemon", "--config", str(file)]
+    assert main([*install, "--dry-run"]) == 0
+    assert list(avahi.iterdir()) == []
+    assert main(install) == 0
+    announced = avahi / "opaca-edge.service"
+    assert f"written: {announced}" in capsys.readouterr().out
+    assert oct(announced.stat().st_mode & 0o777) == "0o644"
+    group = ElementTree.fromstring(announced.read_text())
+    assert group.findtext("service/type") == "_opaca._tcp"
+    assert group.findtext("service/port") == "8123"
+    assert [record.text for record in group.iter("txt-record")] == ["path=/", "scheme=http"]
+    name = group.find("name")
+    assert name is not None and name.get("replace-wildcards") == "yes"
+    assert main(["service", "uninstall"]) == 0
+    assert list(avahi.iterdir()) == []
+    assert f"removed: {announced}" in capsys.readouterr().out
+
+
+def test_a_platform_that_nobody_else_reaches_is_not_announced(
+    avahi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[platform]\n")
+    (avahi / "opaca-edge.service").touch()
+    assert main(["service", "install", "--user", "daemon", "--config", str(file)]) == 0
+    assert list(avahi.iterdir()) == []
+    assert "listens on this machine only" in capsys.readouterr().out
+
+
+def test_without_avahi_there_is_no_word_of_it(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["service", "install", "--user", "daemon"]) == 0
+    assert "boards find" not in capsys.readouterr().out
+    assert not (machine / "avahi").exists()
 
 
 def test_only_root_installs(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
