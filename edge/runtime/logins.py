@@ -47,11 +47,16 @@ class Logins:
         user = call.caller.name
         token = await self._container(container_id).transport.login(login, call.options())
         self._tokens[user, container_id] = token
-        await self._write(
-            "INSERT INTO logins (user_name, container_id, token) VALUES (?, ?, ?)"
-            " ON CONFLICT (user_name, container_id) DO UPDATE SET token = excluded.token",
-            (user, container_id, token),
-        )
+        try:
+            await self._database.write(
+                (
+                    "INSERT INTO logins (user_name, container_id, token) VALUES (?, ?, ?)"
+                    " ON CONFLICT (user_name, container_id) DO UPDATE SET token = excluded.token",
+                    (user, container_id, token),
+                )
+            )
+        except NotStored as error:
+            log.warning("that %s is logged in at %s is not kept over a restart: %s", user, container_id, error.message)
         return token
 
     async def logout(self, call: Call, container_id: str) -> bool:
@@ -60,15 +65,24 @@ class Logins:
         Raises:
             NotFound: no such container.
             CalleeError: the container failed; the token is forgotten all the same.
+            NotStored: it is forgotten, but will be there again after a restart.
         """
         container = self._container(container_id)
-        token = self._tokens.pop((call.caller.name, container_id), None)
+        user = call.caller.name
+        token = self._tokens.pop((user, container_id), None)
         if token is None:
             return False
-        await self._write(
-            "DELETE FROM logins WHERE user_name = ? AND container_id = ?", (call.caller.name, container_id)
-        )
-        return await container.transport.logout(call.options(token))
+        which = "FROM logins WHERE user_name = ? AND container_id = ?", (user, container_id)
+        failure = ""
+        try:
+            await self._database.write((f"DELETE {which[0]}", which[1]))
+        except NotStored as error:
+            if await self._database.read(f"SELECT 1 {which[0]}", which[1]):  # what never was kept need not go
+                failure = error.message
+        was_logged_in = await container.transport.logout(call.options(token))
+        if failure:
+            raise NotStored(f"{user} is logged out, but only until the platform is started again: {failure}")
+        return was_logged_in
 
     def forget(self, container_id: str) -> None:
         """Forget all tokens of a container that is gone; those on the disk go with the container's row."""
@@ -84,13 +98,6 @@ class Logins:
         """Keep the tokens of a user under its new name, as on the disk."""
         for key in [key for key in self._tokens if key[0] == user]:
             self._tokens[new_name, key[1]] = self._tokens.pop(key)
-
-    async def _write(self, statement: str, values: tuple[str, ...]) -> None:
-        """A login holds without a disk too, until the platform stops."""
-        try:
-            await self._database.write((statement, values))
-        except NotStored as error:
-            log.warning("who is logged in at containers is not kept over a restart: %s", error.message)
 
     def _container(self, container_id: str) -> LocalContainer:
         container = self._directory.container(container_id)

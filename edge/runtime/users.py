@@ -140,9 +140,10 @@ class Users:
                 raise Conflict(f"there is a user {user.name} already")
             self._position += 1
             container_id = user.name if user.kind == "container" else None
+            # A row of that name can only be one that could not be read.
             await self._database.write(
                 (
-                    "INSERT INTO users (name, position, container_id, record) VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO users (name, position, container_id, record) VALUES (?, ?, ?, ?)",
                     (user.name, self._position, container_id, encode(user).decode()),
                 )
             )

@@ -178,7 +178,12 @@ class Works:
         """Let every write fail from now on, as on a full disk, or no more."""
         connection = self.database._connection
         assert connection is not None
-        connection.set_authorizer((lambda *_: sqlite3.SQLITE_DENY) if is_broken else None)
+        writes = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+
+        def judge(action: int, *_: object) -> int:
+            return sqlite3.SQLITE_DENY if action in writes else sqlite3.SQLITE_OK
+
+        connection.set_authorizer(judge if is_broken else None)
 
 
 @asynccontextmanager

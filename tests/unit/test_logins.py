@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import Cause, NotFound, RemoteError
+from edge.errors import Cause, NotFound, NotStored, RemoteError
 from edge.http.caller import Caller, Role
 from edge.model.requests import Login
 from edge.runtime.call import Call
@@ -105,4 +105,19 @@ async def test_a_login_holds_without_a_disk(tmp_path: Path, caplog: pytest.LogCa
         assert await at.logins.login(call(), container_id, LOGIN) == "t"
         assert at.logins.token("admin", container_id) == "t"
         assert "not kept over a restart" in caplog.text
+        at.break_disk(False)
+
+
+async def test_a_logout_that_cannot_be_kept_holds_and_says_until_when(tmp_path: Path) -> None:
+    async with works(tmp_path) as at:
+        container_id, transport = await started(at, login="t", logout=True)
+        await at.logins.login(call(), container_id, LOGIN)
+        at.break_disk()
+        with pytest.raises(NotStored, match="only until the platform is started again"):
+            await at.logins.logout(call(), container_id)
+        assert at.logins.token("admin", container_id) is None
+        assert transport.called("logout")
+        # What was never kept need not go.
+        await at.logins.login(call("ann"), container_id, LOGIN)
+        assert await at.logins.logout(call("ann"), container_id) is True
         at.break_disk(False)

@@ -123,7 +123,8 @@ async def test_a_users_logins_go_with_it_and_follow_its_name(tmp_path: Path) -> 
         await here.accounts.create(eve(username="ann"), ADMIN)
         for name in ("eve", "ann"):
             here.logins._tokens[name, "c-1"] = f"at c-1 of {name}"
-            await here.logins._write("INSERT INTO logins VALUES (?, 'c-1', ?)", (name, f"at c-1 of {name}"))
+            row = ("INSERT INTO logins VALUES (?, 'c-1', ?)", (name, f"at c-1 of {name}"))
+            await here.logins._database.write(row)
         await here.accounts.change("eve", UserWish(username="eva"))
         await here.accounts.remove("ann")
         assert here.logins._tokens == {("eva", "c-1"): "at c-1 of eve"}
@@ -233,3 +234,18 @@ async def test_an_unknown_user_is_not_found_by_its_exact_name(tmp_path: Path) ->
         with pytest.raises(NotFound, match=r"^zoe$"):
             await here.accounts.change("zoe", UserWish())
         assert not await here.accounts.remove("zoe")
+
+
+async def test_a_user_takes_the_place_of_one_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with trusted(tmp_path) as here:
+        await here.accounts.create(eve(), ADMIN)
+        await here.logins._database.write(("UPDATE users SET record = '{'", ()))
+    async with trusted(tmp_path) as here:
+        assert caplog.text.count("cannot be read") == 2
+        assert await here.accounts.login("admin", "pw", HERE)
+        await here.accounts.create(eve(password="new"), ADMIN)
+    async with trusted(tmp_path) as here:
+        assert caplog.text.count("cannot be read") == 2
+        assert await here.accounts.login("eve", "new", HERE)
