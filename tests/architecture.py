@@ -26,6 +26,8 @@ LONGEST_PUBLIC_LIST = 20
 _LEAVES = {"edge.errors", "edge.model"}
 _BELOW_RUNTIME = _LEAVES | {"edge.state", "edge.http"}
 _BELOW_API = _BELOW_RUNTIME | {"edge.runtime", "edge.transport", "edge.launcher"}
+# The HTTP transport and what its calls are made of: options, authorities, followed events (docs/decisions/0006).
+_HTTP_CLIENT = {"edge.transport.http", "edge.transport.base", "edge.transport.authorities", "edge.transport.http_events"}
 MAY_IMPORT: dict[str, set[str]] = {
     "edge": set(),
     "edge.errors": set(),
@@ -49,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"edge.api", "edge.agents", "edge.bundled", "edge.config", "edge.notify", "edge.reach", "edge.settings"},
     "edge.cli": {"edge"},
     "edge.__main__": {"edge.cli"},
-    "bridge": {"edge.model", "edge.errors", "edge.http", "edge.transport.http"},
+    "bridge": _LEAVES | {"edge.http", *_HTTP_CLIENT},
     "micro.opaca_micro": set(),
     "micro.flash": set(),
     "examples": {"edge.agents"},

@@ -64,9 +64,13 @@ VERBS = {
     "boards rotate": Verb(
         "boards_rotate", "give a board another token", "opaca-edge boards rotate greenhouse-1 -o opaca.json"
     ),
+    "boards virtual": Verb(
+        "boards_virtual", "run a board here, without hardware", "opaca-edge boards virtual greenhouse-1"
+    ),
     "boards remove": Verb(
         "boards_remove", "remove boards, their tokens and containers", "opaca-edge boards remove greenhouse-1"
     ),
+    "bridge run": Verb("bridge_run", "run the bridge alone, beside a platform", "opaca-edge bridge run"),
     "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
     "login": Verb("login", "log in at a platform", "opaca-edge login --user eve"),
     "users": Verb("users", "list who may use a platform", "opaca-edge users"),

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
 
+from edge.cli.bridge_settings import bridge_config
+from edge.cli.failures import Failed
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
 from edge.cli.serving import find_modules_in, serve_until_signal, set_up_log
-from edge.config import PlatformConfig, environment
+from edge.config import DEFAULT_URL, PlatformConfig, environment
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +31,46 @@ def run(arguments: argparse.Namespace) -> None:
     config = load_platform_config(arguments)
     set_up_log(config.log_level)
     find_modules_in(Path.cwd() if config.config_file is None else config.config_file.absolute().parent)
+    if config.bridge:
+        # What is wrong with it is said before anything is started.
+        bridge_config(config, DEFAULT_URL)
+    serve_until_signal(lambda stop: _serve(config, stop), config.tcp_port)
+
+
+async def _serve(config: PlatformConfig, stop: asyncio.Event) -> None:
+    """Serve the platform, and the bridge where the file has one, until `stop` is set."""
     from edge.app import serve
     from edge.notify import Notifier
 
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
     def announce(base_url: str) -> None:
         print(f"OPACA Edge answers on {base_url}", flush=True)
+        address.set_result(base_url)
 
-    async def until(stop: asyncio.Event) -> None:
-        async with Notifier.from_environ(environment()) as notifier:
+    async with Notifier.from_environ(environment()) as notifier, asyncio.TaskGroup() as tasks:
+        bridge = tasks.create_task(_bridge(config, address, stop), name="bridge") if config.bridge else None
+        try:
             await serve(config, stop, announce, renewed=_renewed(config), notifier=notifier)
+        finally:
+            if bridge is not None:
+                bridge.cancel()
 
-    serve_until_signal(until, config.tcp_port)
+
+async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: asyncio.Event) -> None:
+    """Run the bridge beside the platform; whatever happens to it, the platform does not care."""
+    from bridge.app import serve
+
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            await serve(bridge_config(config, await address), stop)
+        except Failed as failed:
+            log.error("the bridge does not run: %s", failed.message)
+        except Exception:
+            log.exception("the bridge failed; it is started again in %.0f s", pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 def _renewed(config: PlatformConfig) -> asyncio.Event:

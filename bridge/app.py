@@ -1,0 +1,152 @@
+"""The composition root of the bridge: wires its parts, runs them, ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from bridge.access import Access
+from bridge.config import BadBridge, BridgeConfig, BrokerSettings
+from bridge.envelope import Answer, Request
+from bridge.executor import Executor
+from bridge.gate import TokenGate
+from bridge.joining import Joining
+from bridge.lanes import Lanes
+from bridge.local import LocalPlatform
+from bridge.player import Player
+from bridge.proxy import PartyRoutes, Proxy
+from bridge.relay import Relay
+from bridge.remote import Remote
+from bridge.station import Identity, Station, by_name
+from bridge.store import Store
+from bridge.streams import Streams
+from bridge.subscribe import Subscriptions
+from bridge.tasks import Tasks
+from bridge.telemetry import Telemetry
+from edge.http.dispatch import Dispatcher
+from edge.http.limits import Limits
+from edge.http.routes import RouteTable
+from edge.http.server import HttpServer, listen
+from edge.transport.authorities import Authorities
+
+# Bodies above this are refused, naming the limit.
+_LIMITS = Limits(max_body_bytes=1024 * 1024, max_bodies_bytes=32 * 1024 * 1024)
+_TOKEN_FILE = "bridge-token"  # noqa: S105 - the name of the file
+
+
+async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run a bridge until `stop` is set.
+
+    Args:
+        config: Its settings.
+        stop: Set from outside; the bridge then ends in order.
+        on_ready: Called with the URL under which its base URLs are served.
+
+    Raises:
+        BadBridge: it cannot run with these settings.
+        OSError: its address cannot be listened on.
+    """
+    token = _kept_token(config.state_dir)
+    listening = listen(config.host, config.tcp_port)
+    try:
+        url = config.public_url or _url(config.host, listening.getsockname()[1])
+        async with _parts(config, url, token) as dispatcher, HttpServer(dispatcher, [listening], _LIMITS):
+            if on_ready is not None:
+                on_ready(url)
+            await stop.wait()
+    finally:
+        listening.close()
+
+
+@asynccontextmanager
+async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[Dispatcher]:
+    """Wire the parts; those opened first are closed last."""
+    authorities = None if config.ca_file is None else Authorities(config.ca_file)
+    lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
+    async with (
+        LocalPlatform(config.platform, config.administrator, authorities) as platform,
+        Store(config.state_dir / "bridge.db", lanes.policy) as store,
+        Tasks() as tasks,
+    ):
+        executor_of = partial(_executor, config, platform)
+        streams = Streams(tasks)
+        telemetry = Telemetry(config.device, tasks)
+        relay = Relay(store, lanes, tasks, telemetry.tell)
+
+        async def play(remote: Remote, request: Request) -> Answer:
+            is_stream = request.route.partition(" ")[2].startswith("/stream/")
+            return await (streams.play(remote, request) if is_stream else remote.executor.play(request))
+
+        stations = [
+            Station(identity, broker.open(), config.topics, executor_of, play, tasks)
+            for identity, broker in _roles(config, store.store_id)
+        ]
+        telemetry.use(stations)
+        remotes = by_name(stations)
+
+        def describe(info: bytes) -> None:
+            for station in stations:
+                station.describe(info)
+
+        joining = Joining(platform, remotes, lambda name: f"{url}/{name}", token, describe)
+        for station in stations:
+            station.carriers += [relay.carrier(station), streams.carrier(station)]
+            station.on_remote.append(lambda remote: remote.on_change.append(joining.look))
+            station.on_gone.append(joining.gone)
+            tasks.keep(station.run, f"link {station.identity.name}")
+        tasks.keep(joining.run, "joining")
+        tasks.keep(Player(store, executor_of, tasks).run, "player")
+        proxy = Proxy(remotes, token, relay, streams, Subscriptions())
+        routes = PartyRoutes(proxy.routes(), RouteTable([]))
+        yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS)
+
+
+def _executor(config: BridgeConfig, platform: LocalPlatform, party: str) -> Executor:
+    """Return what plays the calls of a party."""
+    if config.device is not None and party == config.device.gateway:
+        return Executor(party, config.device.access, platform)
+    return Executor(party, Access() if config.gateway is None else config.gateway.access_of(party), platform)
+
+
+def _roles(config: BridgeConfig, store_id: str) -> Iterator[tuple[Identity, BrokerSettings]]:
+    """Yield who we are on which broker."""
+    common = {"software": config.software, "machine": _machine(), "store_id": store_id}
+    if config.device is not None:
+        device = config.device
+        yield Identity(name=device.site, is_gateway=False, serves=device.gateway, **common), device.broker
+    if config.gateway is not None:
+        yield Identity(name=config.gateway.name, is_gateway=True, **common), config.gateway.broker
+
+
+def _kept_token(state_dir: Path) -> str:
+    """Return the token that the local platform shows here; made once and kept, mode 0600."""
+    path = state_dir / _TOKEN_FILE
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists():
+            return path.read_text(encoding="ascii").strip()
+        token = secrets.token_urlsafe(32)
+        path.touch(mode=0o600)
+        path.write_text(token + "\n", encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadBridge(f"{path}: the bridge cannot keep its token there ({error})") from error
+    return token
+
+
+def _machine() -> str:
+    """Return what tells this machine from another with the same card: hashed, as it is nobody's business."""
+    try:
+        serial = Path("/proc/device-tree/serial-number").read_bytes()
+    except OSError:
+        serial = b""
+    return hashlib.blake2s(serial + uuid.getnode().to_bytes(6, "big"), digest_size=6).hexdigest()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

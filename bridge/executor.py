@@ -1,0 +1,116 @@
+"""Plays what came over a link against the local platform: the same routes, as the remote party's own user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from msgspec import UNSET, UnsetType
+
+from bridge.access import Access
+from bridge.calls import error_body
+from bridge.envelope import CARRIED_HEADERS, Answer, Request
+from bridge.local import LocalPlatform
+from edge.errors import CalleeError, OpacaError, OutcomeUnknown, RemoteError
+from edge.http.errors import error_body as error_tree
+from edge.http.errors import status_of
+from edge.model.codec import decode_value, encode
+from edge.model.json_value import JsonValue
+from edge.transport.base import NO_OPTIONS, CallOptions
+from edge.transport.http import HttpTransport
+
+log = logging.getLogger(__name__)
+
+# Routes whose answer is bare text, not JSON.
+_TEXT = ("POST /login", "POST /containers/login")
+# Nothing that is not an OPACA query parameter is passed on.
+_QUERY = ("forward", "containerId", "timeout", "agent_id", "includeConnected")
+# Longer than any caller waits.
+_LONGEST_S = 3700.0
+
+
+class Executor:
+    """Plays requests of one remote party."""
+
+    def __init__(self, party: str, access: Access, platform: LocalPlatform) -> None:
+        self.access = access
+        self._party = party
+        self._platform = platform
+
+    async def transport(self) -> HttpTransport:
+        """Return the transport of the party's user; a `CalleeError` if the platform does not let it in."""
+        return await self._platform.as_party(self._party, self.access.role or "GUEST")
+
+    async def play(self, request: Request) -> Answer:
+        """Execute a request; whatever goes wrong is an answer."""
+        try:
+            body = None if isinstance(request.b, UnsetType) else encode(request.b)
+            status, answer = await self.played(request.route, request.q, request.h, body)
+        except Exception:
+            log.exception("%s: %s failed", self._party, request.route)
+            status, answer = 500, error_body(500, f"the bridge failed at {request.route}")
+        return Answer(id=request.id, s=status, b=answer)
+
+    async def played(
+        self,
+        route: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        idempotency_key: str | None = None,
+    ) -> tuple[int, JsonValue | UnsetType]:
+        """Call a route of the local platform and return status and body, of errors as well.
+
+        Status 0 with the error's body stands for a platform that did not answer, so that it may be tried again.
+        """
+        refusal = self.access.refuses(route)
+        if refusal is not None:
+            return 403, error_body(403, f"{route} {refusal}")
+        method, _, path = route.partition(" ")
+        try:
+            transport = await self.transport()
+            async with asyncio.timeout(_LONGEST_S):
+                answer = await transport.request(
+                    method,
+                    path,
+                    [(name, query[name]) for name in _QUERY if name in query],
+                    body,
+                    self._options(headers, idempotency_key),
+                    is_login_token_sent=True,
+                )
+            return 200, _value(route, answer)
+        except RemoteError as error:
+            return self._refused(error)
+        except TimeoutError:
+            return 502, error_body(502, f"the platform behind the bridge did not answer {route}")
+        except CalleeError as error:
+            status = 502 if isinstance(error, OutcomeUnknown) else 0
+            return status, error_tree(502, error.message, error.cause)
+        except OpacaError as error:
+            status = int(status_of(error))
+            return status, error_tree(status, error.message, error.cause)
+
+    def _refused(self, error: RemoteError) -> tuple[int, JsonValue]:
+        """Return the platform's own error, so that it reads as if the platform had been asked directly."""
+        status = error.status or 502
+        if status == 401:
+            self._platform.forget_logins()
+        cause = error.cause
+        if cause is None:
+            return status, error_body(status, error.message)
+        return status, error_tree(cause.status or status, cause.message, cause.cause)
+
+    def _options(self, headers: Mapping[str, str], idempotency_key: str | None) -> CallOptions:
+        token = headers.get(CARRIED_HEADERS[0])
+        if token is None and idempotency_key is None:
+            return NO_OPTIONS
+        return CallOptions(login_token=token, idempotency_key=idempotency_key)
+
+
+def _value(route: str, body: bytes) -> JsonValue | UnsetType:
+    if not body:
+        return UNSET
+    if route.startswith(_TEXT):
+        return body.decode("utf-8", "replace")
+    return decode_value(body)

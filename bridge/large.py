@@ -1,0 +1,134 @@
+"""Messages too large for one packet: their bytes go ahead as chunks, the message itself only names them."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from bridge.chunks import Flag, checked, cut, unpack
+from bridge.envelope import Unreadable, new_id, read, write
+from bridge.mqtt.driver import MAX_PACKET_BYTES
+from bridge.mqtt.failures import LinkError
+from bridge.mqtt.link import Link
+from bridge.wires import Wires
+from edge.errors import TooLarge
+
+# What goes in one message; above it comes in chunks, up to the largest body.
+MAX_WHOLE_BYTES = 64 * 1024
+MAX_BODY_BYTES = 1024 * 1024
+# A body with its envelope, escapes included.
+_MAX_CHUNKED_BYTES = 2 * MAX_BODY_BYTES + MAX_WHOLE_BYTES
+_MARK = b'{"sm":"L'
+_PREFIX = "L"
+_MAX_PER_PARTY = 4
+_MAX_ASSEMBLIES = 16
+
+
+class _Reference(Struct):
+    """Stands for a message that came in chunks."""
+
+    sm: str
+
+
+class _Assembly:
+    """The chunks of one message so far."""
+
+    __slots__ = ("body", "count", "crc", "is_complete")
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+        self.count = 0
+        self.crc = 0
+        self.is_complete = False
+
+
+class Large:
+    """Sends and receives messages of any size up to the limit."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._assemblies: OrderedDict[tuple[str, str], _Assembly] = OrderedDict()
+
+    def send(self, topic: str, payload: bytes, wires: Wires, *, expires_in_s: float | None = None) -> None:
+        """Send once, unconfirmed.
+
+        Raises:
+            LinkError: there is no connection.
+            TooLarge: it is above the limit.
+        """
+        if len(payload) <= MAX_WHOLE_BYTES:
+            self._link.send(topic, payload, expires_in_s=expires_in_s)
+            return
+        reference = self._sent_ahead(payload, wires, lambda topic, chunk: self._link.send(topic, chunk))
+        self._link.send(topic, reference, expires_in_s=expires_in_s)
+
+    async def deliver(self, topic: str, payload: bytes, wires: Wires) -> None:
+        """Send until the broker confirms; errors as for `send`."""
+        if len(payload) > MAX_WHOLE_BYTES:
+            payload = self._sent_ahead(payload, wires, lambda topic, chunk: self._link.send(topic, chunk))
+        await self._link.deliver(topic, payload)
+
+    async def retained(self, topic: str, payload: bytes) -> None:
+        """Have the broker keep a message; `LinkError` if it is too large for that."""
+        if len(payload) > MAX_PACKET_BYTES - 1024:
+            raise LinkError(f"the description takes {len(payload)} bytes, at most {MAX_PACKET_BYTES - 1024} fit")
+        await self._link.deliver(topic, payload, retain=True)
+
+    def received(self, party: str, sid: str, payload: bytes) -> bool:
+        """Take a chunk; False if it is not of a large message."""
+        if not sid.startswith(_PREFIX):
+            return False
+        key = party, sid
+        chunk = unpack(payload)
+        assembly = self._assemblies.get(key)
+        if assembly is None:
+            assembly = self._assemblies[key] = _Assembly()
+            self._make_room(party)
+        if assembly.is_complete or chunk.number != assembly.count:
+            del self._assemblies[key]
+            raise Unreadable("chunks of a large message do not follow one another")
+        data = chunk.data
+        if chunk.flags & Flag.LAST:
+            data = checked(data, assembly.crc)
+            assembly.is_complete = True
+        assembly.count += 1
+        assembly.crc = zlib.crc32(data, assembly.crc)
+        assembly.body += data
+        if len(assembly.body) > _MAX_CHUNKED_BYTES:
+            del self._assemblies[key]
+            raise Unreadable(f"a message above {_MAX_CHUNKED_BYTES} bytes")
+        return True
+
+    def whole(self, party: str, payload: bytes) -> bytes:
+        """Return a message that may only name its chunks.
+
+        Raises:
+            Unreadable: the chunks are not there; it will be sent again.
+        """
+        if not payload.startswith(_MARK):
+            return payload
+        sid = read(payload, _Reference).sm
+        assembly = self._assemblies.pop((party, sid), None)
+        if assembly is None or not assembly.is_complete:
+            raise Unreadable("a large message whose chunks did not all come")
+        return bytes(assembly.body)
+
+    def _sent_ahead(self, payload: bytes, wires: Wires, send: Callable[[str, bytes], None]) -> bytes:
+        if len(payload) > _MAX_CHUNKED_BYTES:
+            raise TooLarge(f"{len(payload)} bytes are more than a bridge carries at once ({MAX_BODY_BYTES} of body)")
+        sid = _PREFIX + new_id()
+        topic = wires.stream(sid)
+        for chunk in cut(payload):
+            send(topic, chunk)
+        return write(_Reference(sid))
+
+    def _make_room(self, party: str) -> None:
+        """Forget the oldest of what never became whole: of one party, and of all together."""
+        own = [key for key in self._assemblies if key[0] == party]
+        if len(own) > _MAX_PER_PARTY:
+            del self._assemblies[own[0]]
+        while len(self._assemblies) > _MAX_ASSEMBLIES:
+            self._assemblies.popitem(last=False)

@@ -1,0 +1,394 @@
+"""One MQTT connection on the event loop: paho does the protocol, this drives its socket.
+
+A connection is made once and thrown away when it ends: what was not confirmed then is repeated from where it is kept,
+never from paho's memory. Incoming messages of QoS 1 are acknowledged by whoever has kept them, not on arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from bridge.mqtt.failures import LinkError, ended, refused, unreachable
+
+# Longest wait for connecting, for the broker's greeting, and for any confirmation.
+_CONNECT_S = 10.0
+_GREETING_S = 10.0
+_CONFIRM_S = 20.0
+# Of messages of QoS 1 that are not confirmed, in either direction; the broker may want fewer.
+_WINDOW = 64
+# What may wait for a slow socket until publishing waits.
+_MAX_WAITING = 256
+_HOUSEKEEPING_S = 1.0
+# What this side takes in one packet; a broker of MQTT 5 then delivers nothing larger.
+MAX_PACKET_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker publishes when the connection breaks: retained, QoS 1."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where a broker is, and as whom to connect.
+
+    Attributes:
+        host: Name or address.
+        port: TCP port.
+        user: User name and client identifier.
+        password: None for none.
+        tls: How the broker is checked; None speaks without TLS.
+        keep_alive_s: The broker is asked whether it is there when nothing was heard for so long.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    keep_alive_s: int = 20
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A message from the broker; `ack` says that it is kept, which a message of QoS 0 does not need."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool
+    ack: Callable[[], None]
+
+
+class Connection:
+    """An open connection, as an async context manager; entering raises `LinkError` if there is none to be had."""
+
+    def __init__(
+        self, broker: Broker, on_message: Callable[[Incoming], None], will: Will | None, *, is_v5: bool = True
+    ) -> None:
+        """Args:
+        broker: Where to connect.
+        on_message: Called on the loop for each message; must not wait.
+        will: Published by the broker if the connection breaks.
+        is_v5: Speak MQTT 5, else 3.1.1.
+        """
+        self.is_v5 = is_v5
+        self._broker = broker
+        self._on_message = on_message
+        self._will = will
+        self._client = self._new_client()
+        self._sock: socket.socket | None = None
+        self._greeting: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[LinkError] | None = None
+        self._confirmations: dict[int, asyncio.Future[None]] = {}
+        self._window = asyncio.Semaphore(_WINDOW)
+        self._drained = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._greeting = loop.create_future()
+        self._ended = loop.create_future()
+        broker = self._broker
+        try:
+            async with asyncio.timeout(_CONNECT_S + 5):
+                await loop.run_in_executor(None, self._connect)
+        except TimeoutError as error:
+            self._client.on_disconnect = None
+            raise unreachable(error, broker.host, broker.port) from error
+        except (OSError, ValueError) as error:
+            raise unreachable(error, broker.host, broker.port) from error
+        self._attach()
+        try:
+            async with asyncio.timeout(_GREETING_S):
+                first: list[asyncio.Future[Any]] = [self._greeting, self._ended]
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError as error:
+            self._detach()
+            # Brokers that know only 3.1.1 have been seen to say nothing at all to version 5.
+            raise LinkError(f"{broker.host}:{broker.port} says nothing", is_version=self.is_v5) from error
+        except asyncio.CancelledError:
+            self._detach()
+            raise
+        if not self._greeting.done():
+            problem = self._ended.result()
+            self._detach()
+            raise LinkError(f"{broker.host}:{broker.port} hung up at once: {problem}", is_version=self.is_v5)
+        try:
+            self._greeting.result()
+        except LinkError:
+            self._detach()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sock is not None:
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    while self._sock is not None and self._client.want_write():
+                        await asyncio.sleep(0)
+                        self._writable()
+        self._end(LinkError("closed"))
+        self._detach()
+
+    async def ended(self) -> LinkError:
+        """Wait for the end of the connection and return why."""
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
+
+    async def subscribe(self, filters: Iterable[str], qos: int = 1) -> None:
+        """Subscribe; `LinkError` if the broker refuses.
+
+        That it grants does not mean that it delivers: Mosquitto grants what its access list will never let through.
+        """
+        options = SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        topics: list[Any] = [(each, options if self.is_v5 else qos) for each in filters]
+        code, mid = self._client.subscribe(topics)
+        await self._confirmed(code, mid, "subscribing")
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, expires_in_s: float | None = None) -> None:
+        """Send once, without confirmation (QoS 0).
+
+        Raises:
+            LinkError: there is no connection any more, or it takes too little.
+        """
+        if self._sock is None:
+            raise LinkError("not connected")
+        if len(self._client._out_packet) > 4 * _MAX_WAITING:
+            raise LinkError("the broker takes too little")
+        self._client.publish(topic, payload, 0, retain, self._properties(expires_in_s))
+
+    async def deliver(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send until the broker confirms (QoS 1); waits while too many are unconfirmed.
+
+        Raises:
+            LinkError: the connection ended before, or the broker refuses this message.
+        """
+        async with self._window:
+            if self._sock is None:
+                raise LinkError("not connected")
+            info = self._client.publish(topic, payload, 1, retain)
+            await self._confirmed(info.rc, info.mid, f"publishing to {topic}")
+
+    async def drain(self) -> None:
+        """Wait until what was published without confirmation is on its way, as far as too much waits."""
+        while self._sock is not None and len(self._client._out_packet) > _MAX_WAITING:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def _confirmed(self, code: MQTTErrorCode, mid: int | None, what: str) -> None:
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
+            raise LinkError(f"{what}: not connected")
+        confirmation: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._confirmations[mid] = confirmation
+        try:
+            async with asyncio.timeout(_CONFIRM_S):
+                await confirmation
+        except TimeoutError as error:
+            raise LinkError(f"{what}: the broker does not confirm it") from error
+        finally:
+            self._confirmations.pop(mid, None)
+
+    def _new_client(self) -> Client:
+        broker = self._broker
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=broker.user,
+            protocol=MQTTProtocolVersion.MQTTv5 if self.is_v5 else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if self.is_v5 else True,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _CONNECT_S
+        client.max_inflight_messages_set(0)  # the window above is kept here
+        client.suppress_exceptions = False
+        if broker.user and (broker.password is not None or not self.is_v5 or broker.tls is None):
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls is not None:
+            client.tls_set_context(broker.tls)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        return client
+
+    def _connect(self) -> None:
+        """Connect, in a thread: names are resolved and TLS is agreed upon while nobody else has to wait."""
+        broker = self._broker
+        properties: Properties | None = None
+        if self.is_v5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.ReceiveMaximum = _WINDOW
+            properties.MaximumPacketSize = MAX_PACKET_BYTES
+        self._client.connect(
+            broker.host,
+            broker.port,
+            keepalive=broker.keep_alive_s,
+            clean_start=True if self.is_v5 else 3,
+            properties=properties,
+        )
+
+    def _attach(self) -> None:
+        sock = cast("socket.socket | None", self._client.socket())
+        if sock is None:
+            self._end(LinkError("the connection ended at once"))
+            return
+        self._sock = sock
+        # Two small packets in a row would else wait for the other side's acknowledgement: 40 ms each.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sock, self._readable)
+        self._client.on_socket_register_write = lambda *_: self._want_write()
+        self._client.on_socket_unregister_write = lambda *_: self._written()
+        if self._client.want_write():
+            self._want_write()
+        self._timer = loop.call_later(_HOUSEKEEPING_S, self._housekeep)
+
+    def _detach(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        sock, self._sock = self._sock, None
+        if sock is not None and sock.fileno() >= 0:
+            loop.remove_reader(sock)
+            loop.remove_writer(sock)
+        self._client.on_socket_register_write = None
+        self._client.on_socket_unregister_write = None
+        self._client.on_disconnect = None
+        self._client._sock_close()
+        self._drained.set()
+
+    def _readable(self) -> None:
+        sock = self._sock
+        try:
+            code = self._client.loop_read()
+        except Exception as error:  # noqa: BLE001 - hostile packets make paho raise anything; they end the connection
+            self._end(LinkError(f"the broker sent what cannot be read: {type(error).__name__}: {error}"))
+            return
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(
+                LinkError(f"the connection ended: {code.name.removeprefix('MQTT_ERR_').replace('_', ' ').lower()}")
+            )
+        elif isinstance(sock, ssl.SSLSocket) and self._sock is sock and sock.pending():
+            # What TLS has read already, no socket tells of.
+            asyncio.get_running_loop().call_soon(self._readable_again, sock)
+
+    def _readable_again(self, sock: socket.socket) -> None:
+        if self._sock is sock:
+            self._readable()
+
+    def _want_write(self) -> None:
+        if self._sock is not None:
+            asyncio.get_running_loop().add_writer(self._sock, self._writable)
+
+    def _written(self) -> None:
+        if self._sock is not None and self._sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_writer(self._sock)
+        self._drained.set()
+
+    def _writable(self) -> None:
+        try:
+            code = self._client.loop_write()
+        except Exception as error:  # noqa: BLE001 - as for reading
+            self._end(LinkError(f"the connection ended: {error}"))
+            return
+        if len(self._client._out_packet) <= _MAX_WAITING:
+            self._drained.set()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(LinkError("the connection ended while sending"))
+
+    def _housekeep(self) -> None:
+        """Ask the broker whether it is there, when it is time to; paho finds out if it is not."""
+        if self._sock is None:
+            return
+        code = self._client.loop_misc()
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(LinkError("nothing was heard of the broker in time"))
+            return
+        self._timer = asyncio.get_running_loop().call_later(_HOUSEKEEPING_S, self._housekeep)
+
+    def _end(self, error: LinkError) -> None:
+        assert self._ended is not None
+        if not self._ended.done():
+            self._ended.set_result(error)
+        self._detach()
+        for confirmation in self._confirmations.values():
+            if not confirmation.done():
+                confirmation.set_exception(error)
+
+    def _properties(self, expires_in_s: float | None) -> Properties | None:
+        if expires_in_s is None or not self.is_v5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = max(1, int(expires_in_s))
+        return properties
+
+    def _connected(self, client: Client, data: object, flags: object, reason: Any, properties: Any) -> None:
+        assert self._greeting is not None
+        if self._greeting.done():
+            return
+        if reason.is_failure:
+            self._greeting.set_exception(refused(reason.value, str(reason), self._broker.user))
+            return
+        allowed = getattr(properties, "ReceiveMaximum", None) or _WINDOW
+        self._window = asyncio.Semaphore(min(_WINDOW, allowed))
+        self._greeting.set_result(None)
+
+    def _disconnected(self, client: Client, data: object, flags: Any, reason: Any, properties: Any) -> None:
+        is_ours = not getattr(flags, "is_disconnect_packet_from_server", False)
+        self._end(LinkError("the connection ended") if is_ours else ended(reason.value, str(reason)))
+
+    def _published(self, client: Client, data: object, mid: int, reason: Any, properties: Any) -> None:
+        confirmation = self._confirmations.get(mid)
+        if confirmation is None or confirmation.done():
+            return
+        if reason is not None and reason.is_failure:
+            confirmation.set_exception(LinkError(f"the broker refuses it: {reason}", needs_hand=True))
+        else:
+            confirmation.set_result(None)
+
+    def _subscribed(self, client: Client, data: object, mid: int, reasons: Any, properties: Any) -> None:
+        confirmation = self._confirmations.get(mid)
+        if confirmation is None or confirmation.done():
+            return
+        failures = [reason for reason in reasons if reason.is_failure]
+        if failures:
+            confirmation.set_exception(LinkError(f"the broker refuses to subscribe: {failures[0]}", needs_hand=True))
+        else:
+            confirmation.set_result(None)
+
+    def _received(self, client: Client, data: object, message: MQTTMessage) -> None:
+        mid, qos = message.mid, message.qos
+
+        def ack() -> None:
+            if qos and self._sock is not None:
+                client.ack(mid, qos)
+
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            ack()
+            return
+        self._on_message(Incoming(topic, bytes(message.payload), message.retain, ack))

@@ -1,0 +1,187 @@
+"""The link to one broker: made, watched, and made again; what is said at its beginning, and at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bridge.mqtt.driver import Broker, Connection, Incoming, Will
+from bridge.mqtt.failures import LinkError
+
+log = logging.getLogger(__name__)
+
+# Back-off between attempts, with jitter: a second at first, a minute at most; where only a hand helps, five minutes.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+_LONGEST_HAND_PAUSE_S = 300.0
+# A connection that lasted this long has proved itself, so the next pause is a short one.
+_PROVEN_S = 30.0
+
+
+@dataclass(slots=True)
+class LinkFigures:
+    """How a link is doing.
+
+    Attributes:
+        connected_since: Unix time; None while there is no connection.
+        away_since: Unix time since when there is none; None while there is one.
+        problem: Why there is none, in words; empty if there is one.
+        attempts: How often it was tried since the last connection.
+        connections: How many connections there have been.
+    """
+
+    connected_since: float | None = None
+    away_since: float | None = field(default_factory=time.time)
+    problem: str = "not tried yet"
+    attempts: int = 0
+    connections: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What a link says and hears.
+
+    Attributes:
+        filters: What to subscribe to.
+        will: Makes the will of each new connection.
+        on_message: Called for each message; must not wait.
+        on_up: Called on each new connection, after subscribing, before anything else is sent on it.
+        on_down: Called when it has ended.
+        last_words: What to publish, retained, before an orderly end; None for nothing.
+    """
+
+    filters: Sequence[str]
+    will: Callable[[], Will]
+    on_message: Callable[[Incoming], None]
+    on_up: Callable[[Connection], None]
+    on_down: Callable[[], None]
+    last_words: Callable[[], tuple[str, bytes] | None]
+
+
+class Link:
+    """Keeps one connection to a broker; `run` does so until it is cancelled."""
+
+    def __init__(self, name: str, broker: Broker, manners: Manners, longest_pause_s: float = _LONGEST_PAUSE_S) -> None:
+        """Args:
+        name: For the log.
+        broker: Where to connect.
+        manners: What to say and hear.
+        longest_pause_s: Cap of the back-off.
+        """
+        self.figures = LinkFigures()
+        self._name = name
+        self._broker = broker
+        self._manners = manners
+        self._longest_pause_s = longest_pause_s
+        self._connection: Connection | None = None
+        self._is_v5 = True
+        self._hurry = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @property
+    def is_v5(self) -> bool:
+        """Whether it speaks MQTT 5."""
+        return self._is_v5
+
+    def send(self, topic: str, payload: bytes, *, retain: bool = False, expires_in_s: float | None = None) -> None:
+        """Publish once, unconfirmed; `LinkError` if there is no connection."""
+        self._open().publish(topic, payload, retain=retain, expires_in_s=expires_in_s)
+
+    async def deliver(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish until the broker confirms; `LinkError` if there is no connection, or no more."""
+        await self._open().deliver(topic, payload, retain=retain)
+
+    async def drain(self) -> None:
+        """Wait while too much of what was sent still waits for the socket."""
+        if self._connection is not None:
+            await self._connection.drain()
+
+    def hurry(self) -> None:
+        """Try again now, as the network seems to be back."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Keep a connection until cancelled; nothing that a broker does ends this."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            try:
+                problem = await self._connect_once()
+            except LinkError as error:
+                problem = error
+            self._tell(problem)
+            if problem.is_version:
+                # Once with the other version, at once; who knows neither is asked again like anybody who is away.
+                self._is_v5 = not self._is_v5
+                if not self._is_v5:
+                    continue
+            if time.monotonic() - began_s > _PROVEN_S:
+                pause_s = _FIRST_PAUSE_S
+            elif problem.is_taken_over:
+                # Two with one name throw each other out; without a pause they would do nothing else.
+                pause_s = max(pause_s, 10.0)
+            await self._pause(pause_s * random.uniform(0.5, 1.0))
+            cap_s = max(self._longest_pause_s, _LONGEST_HAND_PAUSE_S) if problem.needs_hand else self._longest_pause_s
+            pause_s = min(pause_s * 2, cap_s)
+
+    async def _connect_once(self) -> LinkError:
+        """Connect, serve until the end, and return why it ended; `LinkError` if there was no beginning."""
+        manners = self._manners
+        async with Connection(self._broker, manners.on_message, manners.will(), is_v5=self._is_v5) as connection:
+            await connection.subscribe(manners.filters)
+            self._connection = connection
+            figures = self.figures
+            figures.connected_since, figures.away_since = time.time(), None
+            figures.problem, figures.attempts = "", 0
+            figures.connections += 1
+            log.info("%s: connected to %s:%d", self._name, self._broker.host, self._broker.port)
+            manners.on_up(connection)
+            try:
+                return await connection.ended()
+            except asyncio.CancelledError:
+                await self._say_goodbye(connection)
+                raise
+            finally:
+                self._connection = None
+                figures.connected_since, figures.away_since = None, time.time()
+                manners.on_down()
+
+    async def _say_goodbye(self, connection: Connection) -> None:
+        words = self._manners.last_words()
+        if words is None:
+            return
+        try:
+            async with asyncio.timeout(1.0):
+                await connection.deliver(*words, retain=True)
+        except (LinkError, TimeoutError):
+            pass  # the will says it
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise LinkError(self.figures.problem or "not connected")
+        return self._connection
+
+    def _tell(self, problem: LinkError) -> None:
+        """Log a problem once, not at each attempt."""
+        text = str(problem)
+        self.figures.attempts += 1
+        if text != self.figures.problem:
+            level = logging.WARNING if not problem.is_version else logging.INFO
+            log.log(level, "%s: no connection: %s", self._name, text)
+        self.figures.problem = text
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,81 @@
+"""Plays what the inbox holds against the local platform: in order for each target, the most urgent lane first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from msgspec import UnsetType
+
+from bridge.executor import Executor
+from bridge.store import Entry, Store
+from bridge.tasks import Tasks
+from edge.model.json_value import JsonValue
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+# Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
+_HOPELESS = frozenset({400, 413, 422})
+_REFUSED = frozenset({401, 403, 404})
+_REFUSED_FOR_S = 600.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
+
+
+class Player:
+    """Plays entries, up to 16 at once."""
+
+    def __init__(self, store: Store, executor_of: Callable[[str], Executor], tasks: Tasks) -> None:
+        self._inbox = store.inbox
+        self._executor_of = executor_of
+        self._tasks = tasks
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._said: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Play for as long as the bridge runs."""
+        while True:
+            await self._inbox.ready()
+            await self._room.acquire()
+            entries: list[Entry] = []
+            try:
+                entries = await self._inbox.claim(1)
+            finally:
+                if not entries:
+                    self._room.release()
+            for entry in entries:
+                self._tasks.start(self._play(entry), f"play {entry.event.route} of {entry.site}")
+
+    async def _play(self, entry: Entry) -> None:
+        try:
+            await self._played(entry)
+        except BaseException:
+            await self._inbox.again(entry, _FIRST_PAUSE_S)
+            raise
+        finally:
+            self._room.release()
+
+    async def _played(self, entry: Entry) -> None:
+        event, inbox = entry.event, self._inbox
+        status, body = await self._executor_of(entry.site).played(
+            event.route, event.query, event.headers, event.body, entry.idempotency_key
+        )
+        if status == 200:
+            await inbox.done(entry)
+            return
+        why = _text(status, body)
+        if status in _HOPELESS or (status in _REFUSED and entry.trying_s > _REFUSED_FOR_S):
+            log.warning("%s of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
+            await inbox.dead(entry, status, why)
+            return
+        if (entry.site, why) not in self._said and len(self._said) < 1000:
+            self._said.add((entry.site, why))
+            log.warning("%s of %s is tried again: %s", event.route, entry.site, why)
+        await inbox.again(entry, min(_FIRST_PAUSE_S * 2**entry.tries, _LONGEST_PAUSE_S), why)
+
+
+def _text(status: int, body: JsonValue | UnsetType) -> str:
+    message = body.get("message") if isinstance(body, dict) else None
+    return f"{status}: {message}" if message else str(status)

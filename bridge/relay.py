@@ -1,0 +1,330 @@
+"""Durable messages on their way: accepted here, sent in order, taken there, played there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from urllib.parse import unquote
+
+import msgspec
+
+from bridge import envelope
+from bridge.envelope import Unreadable, read, write
+from bridge.lanes import Lanes
+from bridge.mqtt.driver import Incoming
+from bridge.mqtt.failures import LinkError
+from bridge.mqtt.topics import Address
+from bridge.remote import Remote
+from bridge.station import Carrier, Station
+from bridge.store import Batch, Event, Fate, Lane, Loss, Numbered, Store, Taken
+from bridge.tasks import Tasks
+from edge.errors import NotStored, TooLarge
+from edge.model.codec import encode
+from edge.model.requests import Message
+
+log = logging.getLogger(__name__)
+
+# Batches of a lane under way until the other end has said that it has them.
+_WINDOW = 8
+# Nothing heard for so long: what was sent is sent again.
+_RESEND_S = 5.0
+# The other end is full, or the broker refuses: not before this.
+_PAUSE_S = 5.0
+_QUEUE = 256
+
+LANES = {lane.word: lane for lane in Lane}
+# What goes out in bare form: channel and payload.
+Tap = Callable[[Remote, str, bytes], None]
+
+
+class Relay:
+    """Sends what the outbox holds, and keeps what comes in the inbox."""
+
+    def __init__(self, store: Store, lanes: Lanes, tasks: Tasks, tap: Tap | None = None) -> None:
+        """Args:
+        store: The durable store; open.
+        lanes: Which lane a message goes to.
+        tasks: Owns what runs.
+        tap: Told of each broadcast that was accepted: party, channel, payload as JSON.
+        """
+        self._store = store
+        self._lanes = lanes
+        self._tasks = tasks
+        self._tap = tap
+        self._ends: dict[str, _End] = {}
+
+    def carrier(self, station: Station) -> Carrier:
+        """Return what takes the batches and marks of a station."""
+        return _RelayCarrier(self, station)
+
+    async def accept(self, remote: Remote, route: str, query: Mapping[str, str], message: Message) -> None:
+        """Store a message for a party; when this returns it is on the disk.
+
+        Raises:
+            NotStored: it is not; the message says why.
+        """
+        kind, _, name = route.partition(" /")[2].partition("/")
+        name = unquote(name)
+        lane = self._lanes.of(kind, name)
+        if self._tap is not None and kind == "broadcast":
+            self._tap(remote, name, encode(message.payload))
+        await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
+
+    def end_of(self, remote: Remote, station: Station) -> _End:
+        """Return our end of the lanes with a party; made when it is first seen."""
+        end = self._ends.get(remote.name)
+        if end is None:
+            end = self._ends[remote.name] = _End(remote, station, self._store)
+            self._tasks.keep(end.send_all, f"send to {remote.name}")
+            self._tasks.keep(end.take_all, f"take from {remote.name}")
+        return end
+
+
+class _RelayCarrier(Carrier):
+    """Takes batches and marks."""
+
+    def __init__(self, relay: Relay, station: Station) -> None:
+        self._relay = relay
+        self._station = station
+
+    def received(self, remote: Remote, address: Address, incoming: Incoming) -> bool:
+        if address.kind not in ("ev", "ack"):
+            return False
+        lane = LANES.get(address.name)
+        if lane is None:
+            raise Unreadable(f"there is no lane {address.name[:50]!r}")
+        end = self._relay.end_of(remote, self._station)
+        if address.kind == "ev":
+            return end.came(lane, incoming)
+        end.marked(lane, read(incoming.payload, envelope.Mark))
+        return False
+
+    def came(self, remote: Remote) -> None:
+        self._relay.end_of(remote, self._station).reach(True)
+
+    def went(self, remote: Remote) -> None:
+        self._relay.end_of(remote, self._station).reach(False)
+
+
+class _Way:
+    """How far the sending of one lane is."""
+
+    def __init__(self) -> None:
+        self.sent_seq = 0
+        self.under_way: deque[int] = deque()
+        self.resend_at_s = 0.0
+        self.not_before_s = 0.0
+
+    def rewind(self) -> None:
+        self.sent_seq = 0
+        self.under_way.clear()
+
+
+class _End:
+    """Our end of the lanes with one party."""
+
+    def __init__(self, remote: Remote, station: Station, store: Store) -> None:
+        self._remote = remote
+        self._station = station
+        self._store = store
+        self._can_send = False
+        self._ways = {lane: _Way() for lane in Lane}
+        self._wake = store.outbox.changed(remote.name)
+        self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
+        self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
+        self.passed_over = 0
+
+    def reach(self, can: bool) -> None:
+        """Say whether the party can be reached; what was under way is sent again when it can."""
+        self._can_send = can
+        for way in self._ways.values():
+            way.rewind()
+        self._wake.set()
+
+    def came(self, lane: Lane, incoming: Incoming) -> bool:
+        """Take a batch; what there is no room for will be sent again."""
+        try:
+            self._incoming.put_nowait((lane, incoming))
+        except asyncio.QueueFull:
+            self.passed_over += 1
+            return False
+        return True
+
+    def marked(self, lane: Lane, mark: envelope.Mark) -> None:
+        """Take what the other end says to have."""
+        if mark.st != self._store.store_id:
+            return
+        with suppress(asyncio.QueueFull):  # the next one says the same and more
+            self._marks.put_nowait((lane, mark))
+        self._wake.set()
+
+    async def send_all(self) -> None:
+        """Send what waits, the most urgent lane first, for as long as the bridge runs."""
+        while True:
+            self._wake.clear()
+            while not self._marks.empty():
+                await self._note(*self._marks.get_nowait())
+            if self._can_send and await self._send_next():
+                continue
+            try:
+                async with asyncio.timeout(self._pause_s()):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _pause_s(self) -> float | None:
+        """Return how long there is nothing to do, unless something happens; None if for ever."""
+        if not self._can_send:
+            return None
+        now_s = asyncio.get_running_loop().time()
+        times = [way.resend_at_s for way in self._ways.values() if way.under_way]
+        times += [way.not_before_s for way in self._ways.values() if way.not_before_s > now_s]
+        return max(0.01, min(times) - now_s) if times else None
+
+    async def _send_next(self) -> bool:
+        """Send one batch of the first lane that has one; False if none has."""
+        for lane in Lane:
+            if await self._send_of(lane):
+                return True
+        return False
+
+    async def _send_of(self, lane: Lane) -> bool:
+        way, outbox, name = self._ways[lane], self._store.outbox, self._remote.name
+        now_s = asyncio.get_running_loop().time()
+        if now_s < way.not_before_s:
+            return False
+        if way.under_way and now_s >= way.resend_at_s:
+            way.rewind()
+        if len(way.under_way) >= _WINDOW:
+            return False
+        batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
+        if batch.is_empty:
+            return False
+        payload = write(_on_the_wire(batch, self._store.store_id))
+        try:
+            await self._station.large.deliver(self._remote.wires.event(lane.word), payload, self._remote.wires)
+        except LinkError as error:
+            log.info("%s: %s", name, error)
+            way.rewind()
+            way.not_before_s = now_s + 1.0
+            return False
+        except TooLarge as error:
+            log.error("%s: a message is dropped: %s", name, error.message)
+            for numbered in batch.events:
+                await outbox.drop(name, lane, numbered.seq, "too large")
+            return True
+        if not way.under_way:
+            way.resend_at_s = asyncio.get_running_loop().time() + _RESEND_S
+        way.sent_seq = batch.last_seq
+        way.under_way.append(batch.last_seq)
+        return True
+
+    async def _note(self, lane: Lane, mark: envelope.Mark) -> None:
+        way, name = self._ways[lane], self._remote.name
+        now_s = asyncio.get_running_loop().time()
+        if not await self._store.outbox.acknowledge(name, lane, mark.n, _fate(mark)):
+            log.error("%s has more of lane %s than was sent from here; this store takes a new name", name, lane.word)
+            await self._store.renew()
+            way.rewind()
+            return
+        while way.under_way and way.under_way[0] <= mark.n:
+            way.under_way.popleft()
+            way.resend_at_s = now_s + _RESEND_S
+        if mark.full:
+            way.rewind()
+            way.not_before_s = now_s + _PAUSE_S
+        elif mark.g:
+            way.rewind()
+
+    async def take_all(self) -> None:
+        """Store what comes, and say so, for as long as the bridge runs."""
+        while True:
+            lane, incoming = await self._incoming.get()
+            try:
+                await self._take(lane, incoming)
+            except Unreadable as error:
+                log.warning("%s: lane %s: %s", self._remote.name, lane.word, error.message)
+            finally:
+                # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.
+                incoming.ack()
+
+    async def _take(self, lane: Lane, incoming: Incoming) -> None:
+        message = read(self._station.large.whole(self._remote.name, incoming.payload), envelope.Batch)
+        inbox, name = self._store.inbox, self._remote.name
+        if message.t > 0:
+            inbox.clock_known(name, message.t)
+        mark = envelope.Mark(st=message.st, n=0)
+        try:
+            taken = await inbox.take(name, message.st, lane, _from_the_wire(message, lane))
+        except NotStored as error:
+            mark.n, mark.full = inbox.fate(name, message.st, lane).seq, error.message[:200]
+        else:
+            mark = _mark(message.st, taken)
+        with suppress(LinkError):  # said again with the next batch
+            self._station.link.send(self._remote.wires.mark(lane.word), write(mark))
+
+
+def _on_the_wire(batch: Batch, store_id: str) -> envelope.Batch:
+    return envelope.Batch(
+        st=store_id,
+        p=batch.previous_seq,
+        z=batch.last_seq,
+        ev=[
+            envelope.Event(
+                n=seq,
+                route=event.route,
+                q=dict(event.query),
+                h=dict(event.headers),
+                b=msgspec.Raw(event.body or b""),
+                x=seconds_left,
+            )
+            for seq, event, seconds_left in batch.events
+        ],
+        lost=[
+            envelope.Lost(
+                why=loss.why,
+                a=loss.first_seq,
+                z=loss.last_seq,
+                bytes=loss.size_bytes,
+                since=loss.since_ms,
+                until=loss.until_ms,
+            )
+            for loss in batch.losses
+        ],
+        a=batch.acknowledged_seq,
+        t=batch.sent_ms,
+    )
+
+
+def _from_the_wire(message: envelope.Batch, lane: Lane) -> Batch:
+    numbers = [each.n for each in message.ev]
+    if message.p < 0 or message.z < message.p or numbers != sorted(set(numbers)) or len(message.st) > 64:
+        raise Unreadable("a batch whose numbers do not fit")
+    if numbers and not message.p < numbers[0] <= numbers[-1] <= message.z:
+        raise Unreadable("a batch whose numbers do not fit")
+    return Batch(
+        message.p,
+        message.z,
+        [Numbered(each.n, Event(each.route, bytes(each.b) or None, each.q, each.h), each.x) for each in message.ev],
+        [
+            Loss(lane, each.why[:50], each.a, each.z, each.bytes, each.since, each.until)
+            for each in message.lost
+            if 0 < each.a <= each.z
+        ],
+        message.a,
+        message.t,
+    )
+
+
+def _mark(store_id: str, taken: Taken) -> envelope.Mark:
+    fate = taken.fate
+    return envelope.Mark(
+        st=store_id, n=taken.mark, g=int(taken.is_gap), f=[fate.played, fate.dead, fate.expired, fate.skipped]
+    )
+
+
+def _fate(mark: envelope.Mark) -> Fate | None:
+    return Fate(mark.n, *mark.f) if len(mark.f) == 4 else None

@@ -1,0 +1,171 @@
+"""One party at the other end of a link: a site, or the gateway; what is known of it, and the calls both ways."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable
+
+import msgspec
+
+from bridge.calls import Answers, Calls, away
+from bridge.envelope import Answer, Presence, Request, Unreadable, new_id, read
+from bridge.executor import Executor
+from bridge.wires import Wires
+from edge.errors import BadInput, Unreachable
+from edge.model.codec import decode
+from edge.model.descriptions import RuntimePlatform
+
+log = logging.getLogger(__name__)
+
+# A description is deflated above 8 KiB; what it may be unpacked is bounded, as is everything that strangers send.
+_DEFLATE_FROM_BYTES = 8 * 1024
+MAX_INFO_BYTES = 4 * 1024 * 1024
+
+
+class Remote:
+    """A remote party.
+
+    Attributes:
+        name: Site name or gateway name.
+        wires: Its topics.
+        calls: Our calls to it.
+        answers: Its calls to us.
+        executor: Plays its calls at the local platform.
+        presence: What it said of itself last; None before that.
+        away_since_s: Unix time since when it is not there; None while it is, or if it was never seen.
+        info: Its `/info` as it is; None if it is not known.
+        description: The same, decoded.
+        on_change: Called when its description has changed, or it came or went.
+    """
+
+    def __init__(self, name: str, wires: Wires, calls: Calls, answers: Answers, executor: Executor) -> None:
+        self.name = name
+        self.wires = wires
+        self.calls = calls
+        self.answers = answers
+        self.executor = executor
+        self.presence: Presence | None = None
+        self.away_since_s: float | None = None
+        self.info: bytes | None = None
+        self.description: RuntimePlatform | None = None
+        self.on_change: list[Callable[[], None]] = []
+        self.link_problem: Callable[[], str] = lambda: ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is connected, as far as it is known."""
+        return self.presence is not None and bool(self.presence.on)
+
+    async def call(
+        self,
+        route: str,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: object = msgspec.UNSET,
+        *,
+        limit_s: float,
+        begin_within_s: float = 30.0,
+        sid: str = "",
+    ) -> Answer:
+        """Ask it to play a route, and return its answer.
+
+        Args:
+            limit_s: Longest wait for the answer.
+            begin_within_s: Later it is refused by the other end.
+
+        Raises:
+            Unreachable: it is away, or there is no link; nothing was sent.
+            OutcomeUnknown: no answer; or it refused because it cannot know.
+        """
+        self.check_there()
+        assert self.presence is not None
+        request = Request(
+            id=new_id(),
+            ep=self.presence.ep,
+            route=route,
+            q=query or {},
+            h=headers or {},
+            b=body,
+            x=begin_within_s,
+            sid=sid,
+        )
+        return await self.calls.call(request, limit_s)
+
+    def check_there(self) -> None:
+        """Raise `Unreachable` if it cannot be asked now, saying since when."""
+        problem = self.link_problem()
+        if problem:
+            raise Unreachable(f"{self.name} cannot be reached: the bridge has no broker: {problem}")
+        if not self.is_there:
+            raise away(self.name, self.away_since_s)
+
+    def seen(self, presence: Presence) -> None:
+        """Take note of what it says of itself."""
+        known, self.presence = self.presence, presence
+        if presence.on:
+            self.away_since_s = None
+            if known is None or not known.on or known.ep != presence.ep:
+                log.info("%s is there", self.name)
+                # Whoever waits for the connection before this one waits in vain.
+                self.calls.give_up("has connected anew")
+        elif known is not None and known.on and known.ep != presence.ep:
+            self.presence = known  # the late will of an earlier connection
+            return
+        elif known is None or known.on:
+            self.away_since_s = time.time()
+            log.info("%s is away", self.name)
+            self.calls.give_up("went away")
+        self._changed()
+
+    def describe(self, payload: bytes) -> bool:
+        """Take its `/info`, deflated or not; returns whether it is another one. `Unreadable` if it is none."""
+        info = inflated(payload)
+        if info == self.info:
+            return False
+        try:
+            description = decode(info, RuntimePlatform, ignored=set())
+        except BadInput as error:
+            raise Unreadable(f"not a platform's description: {error.message}") from error
+        self.info, self.description = info, description
+        self._changed()
+        return True
+
+    def agent_ids(self) -> set[str]:
+        """Return the agents that it says it has."""
+        if self.description is None:
+            return set()
+        return {agent.agent_id for container in self.description.containers for agent in container.agents}
+
+    def _changed(self) -> None:
+        for tell in list(self.on_change):
+            tell()
+
+
+def deflated(info: bytes) -> bytes:
+    """Return a description as it travels: deflated if it is large, which the first byte tells."""
+    return zlib.compress(info, 6) if len(info) > _DEFLATE_FROM_BYTES else info
+
+
+def inflated(payload: bytes) -> bytes:
+    """Return a description as it is.
+
+    Raises:
+        Unreadable: it is broken, or larger than 4 MiB.
+    """
+    if payload[:1] == b"{":
+        return payload
+    unpacking = zlib.decompressobj()
+    try:
+        info = unpacking.decompress(payload, MAX_INFO_BYTES)
+    except zlib.error as error:
+        raise Unreadable(f"not a deflated description: {error}") from error
+    if not unpacking.eof:
+        raise Unreadable(f"a description above {MAX_INFO_BYTES} bytes, or a broken one")
+    return info
+
+
+def read_presence(payload: bytes) -> Presence | None:
+    """Return a presence, None for an empty payload: the party was removed for good."""
+    return read(payload, Presence) if payload else None

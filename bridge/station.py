@@ -1,0 +1,332 @@
+"""This end on one broker: what it says of itself, whom it sees there, and where incoming messages go.
+
+A gateway sees many sites; a device sees one gateway. All else is the same for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bridge.calls import Answers, Calls
+from bridge.clock import tick_ms
+from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
+from bridge.executor import Executor
+from bridge.large import Large
+from bridge.mqtt.driver import Broker, Connection, Incoming, Will
+from bridge.mqtt.failures import LinkError
+from bridge.mqtt.link import Link, Manners
+from bridge.mqtt.topics import Address, Topics
+from bridge.remote import Remote, deflated, read_presence
+from bridge.tasks import Tasks
+from bridge.wires import Wires
+
+log = logging.getLogger(__name__)
+
+# Sites that a gateway serves; one more is named and passed over.
+MAX_REMOTES = 1000
+_SAID_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who we are on a broker.
+
+    Attributes:
+        name: Site or gateway name.
+        is_gateway: Which of them.
+        serves: A device's gateway; empty for a gateway.
+        software: Shown to the other end.
+        machine: Tells machines with one card apart.
+        store_id: Of the durable store.
+    """
+
+    name: str
+    is_gateway: bool
+    serves: str = ""
+    software: str = ""
+    machine: str = ""
+    store_id: str = ""
+
+
+class Carrier:
+    """What carries durable messages and streams of a station: told of what comes in, and of the link."""
+
+    def received(self, remote: Remote, address: Address, incoming: Incoming) -> bool:
+        """Take a message; False if it is none of this carrier's. It is acknowledged by who took it."""
+        return False
+
+    def came(self, remote: Remote) -> None:
+        """A party can be reached from now on."""
+
+    def went(self, remote: Remote) -> None:
+        """A party cannot be reached any more."""
+
+
+class Station:
+    """One role on one broker; `run` serves until cancelled.
+
+    Attributes:
+        remotes: The parties seen, by name.
+        link: The connection.
+        large: Carries what is too large for one message.
+        on_remote: Called with each party seen for the first time.
+        on_gone: Called with each party that was removed for good.
+        carriers: What else takes messages.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        broker: Broker,
+        topics: Topics,
+        executor_of: Callable[[str], Executor],
+        play: Callable[[Remote, Request], Awaitable[Answer]],
+        tasks: Tasks,
+    ) -> None:
+        self.identity = identity
+        self.remotes: dict[str, Remote] = {}
+        self.on_remote: list[Callable[[Remote], None]] = []
+        self.on_gone: list[Callable[[Remote], None]] = []
+        self.carriers: list[Carrier] = []
+        self._topics = topics
+        self._executor_of = executor_of
+        self._play = play
+        self._tasks = tasks
+        self._epoch = 0
+        self._info = b""
+        self._hash = ""
+        self._said: set[str] = set()
+        manners = Manners(
+            filters=self._filters(),
+            will=self._new_will,
+            on_message=self._received,
+            on_up=self._up,
+            on_down=self._down,
+            last_words=lambda: (self._own_topic, write(Presence(on=0, ep=self._epoch, kind=self._kind))),
+        )
+        self.link = Link(identity.name, broker, manners)
+        self.large = Large(self.link)
+
+    @property
+    def _kind(self) -> str:
+        return "gateway" if self.identity.is_gateway else "platform"
+
+    @property
+    def _own_topic(self) -> str:
+        name = self.identity.name
+        return self._topics.gateway(name, "st") if self.identity.is_gateway else self._topics.own(name, "st")
+
+    @property
+    def _info_topic(self) -> str:
+        name = self.identity.name
+        return self._topics.gateway(name, "info") if self.identity.is_gateway else self._topics.site(name, "up", "info")
+
+    async def run(self) -> None:
+        """Keep the link until cancelled."""
+        await self.link.run()
+
+    def describe(self, info: bytes) -> None:
+        """Have the other end know the local platform's `/info`."""
+        digest = hashlib.blake2s(info, digest_size=6).hexdigest()
+        if digest == self._hash:
+            return
+        self._info, self._hash = info, digest
+        if self.link.is_up:
+            self._tasks.start(self._introduce(), f"{self.identity.name}: describe")
+
+    def _filters(self) -> list[str]:
+        base, name = self._topics.base, self.identity.name
+        if self.identity.is_gateway:
+            return [f"{base}/+/st", f"{base}/+/up/info", f"{base}/+/up/rq", f"{base}/+/up/rs/{name}"] + [
+                f"{base}/+/up/{kind}/+" for kind in ("ev", "ack", "sm", "sc")
+            ]
+        gateway = self.identity.serves
+        return [f"{base}/{name}/dn/#", self._topics.gateway(gateway, "st"), self._topics.gateway(gateway, "info")]
+
+    def _new_will(self) -> Will:
+        self._epoch = new_epoch()
+        return Will(topic=self._own_topic, payload=write(Presence(on=0, ep=self._epoch, kind=self._kind)))
+
+    def _up(self, connection: Connection) -> None:
+        for remote in self.remotes.values():
+            remote.answers.new_epoch(self._epoch)
+        self._tasks.start(self._introduce(), f"{self.identity.name}: introduce")
+
+    def _down(self) -> None:
+        for remote in self.remotes.values():
+            for carrier in self.carriers:
+                carrier.went(remote)
+
+    async def _introduce(self) -> None:
+        """Say who and what we are; first the description, so that it is there when somebody sees us come."""
+        identity = self.identity
+        presence = Presence(
+            on=1, ep=self._epoch, kind=self._kind, h=self._hash, st=identity.store_id, sw=identity.software,
+            m=identity.machine,
+        )  # fmt: skip
+        try:
+            if self._info:
+                await self.large.retained(self._info_topic, deflated(self._info))
+            await self.link.deliver(self._own_topic, write(presence), retain=True)
+        except LinkError as error:
+            log.warning("%s: could not introduce itself: %s", identity.name, error)
+            return
+        for remote in self.remotes.values():
+            if remote.is_there:
+                self._reached(remote)
+
+    def _reached(self, remote: Remote) -> None:
+        remote.calls.ask_again()
+        # Tells the time, so that the other end knows how old what comes later is.
+        self._reply(remote, Answer(id="", t=tick_ms()))
+        for carrier in self.carriers:
+            carrier.came(remote)
+
+    def _received(self, incoming: Incoming) -> None:
+        """Take one message; whatever a stranger sends, it is named once, acknowledged and forgotten."""
+        try:
+            if not self._routed(incoming):
+                incoming.ack()
+        except Unreadable as error:
+            self._say_once(incoming.topic, str(error))
+            incoming.ack()
+        except LinkError as error:
+            log.info("%s: %s", incoming.topic, error)
+            incoming.ack()
+
+    def _routed(self, incoming: Incoming) -> bool:
+        address = self._topics.read(incoming.topic)
+        remote = None if address is None else self._remote_of(address, incoming)
+        if address is None or remote is None:
+            return False
+        payload = incoming.payload
+        if address.kind == "st":
+            self._seen(remote, payload, incoming.is_retained)
+        elif address.kind == "info":
+            if payload:
+                remote.describe(payload)
+        elif address.kind == "rq":
+            remote.answers.asked(read(self.large.whole(remote.name, payload), Request))
+        elif address.kind == "rs":
+            self._answered(remote, read(self.large.whole(remote.name, payload), Answer))
+        elif address.kind == "sm" and self.large.received(remote.name, address.name, payload):
+            pass
+        else:
+            return any(carrier.received(remote, address, incoming) for carrier in self.carriers)
+        return False
+
+    def _answered(self, remote: Remote, answer: Answer) -> None:
+        remote.answers.age.of(answer.t)
+        remote.calls.answered(answer)
+
+    def _remote_of(self, address: Address, incoming: Incoming) -> Remote | None:
+        """Return whose message it is, None if it is nobody's we serve."""
+        identity = self.identity
+        if identity.is_gateway:
+            if address.is_gateway or address.direction == "dn":
+                return None
+            known = self.remotes.get(address.party)
+            if known is not None or (address.kind == "st" and not incoming.payload):
+                return known
+            return self._new_remote(address.party) if address.kind in ("st", "info") else None
+        if address.is_gateway:
+            if address.party != identity.serves:
+                return None
+        elif address.party != identity.name or address.direction != "dn":
+            return None
+        return self.remotes.get(identity.serves) or self._new_remote(identity.serves)
+
+    def _new_remote(self, name: str) -> Remote | None:
+        if len(self.remotes) >= MAX_REMOTES:
+            self._say_once("too many", f"{MAX_REMOTES} sites are served already; {name} is passed over")
+            return None
+        identity = self.identity
+        site, gateway = (name, identity.name) if identity.is_gateway else (identity.name, name)
+        wires = Wires(self._topics, site, gateway, is_gateway=identity.is_gateway)
+        calls = Calls(name, lambda request: self._ask(remote, request))
+        executor = self._executor_of(name)
+        answers = Answers(
+            name, lambda request: self._play(remote, request), lambda answer: self._reply(remote, answer), self._tasks
+        )
+        answers.new_epoch(self._epoch)
+        remote = Remote(name, wires, calls, answers, executor)
+        remote.link_problem = lambda: "" if self.link.is_up else self.link.figures.problem or "not connected"
+        self.remotes[name] = remote
+        for tell in self.on_remote:
+            tell(remote)
+        return remote
+
+    def _seen(self, remote: Remote, payload: bytes, is_retained: bool) -> None:
+        presence = read_presence(payload)
+        if presence is None:
+            if not is_retained:
+                self._forget(remote)
+            return
+        known = remote.presence
+        self._look_for_copies(remote, presence)
+        remote.seen(presence)
+        if not remote.is_there:
+            for carrier in self.carriers:
+                carrier.went(remote)
+        elif known is None or not known.on or known.ep != presence.ep:
+            remote.answers.new_epoch(self._epoch)
+            self._reached(remote)
+
+    def _look_for_copies(self, remote: Remote, presence: Presence) -> None:
+        known = remote.presence
+        if known is None or not presence.on or not known.on or not known.m or not presence.m:
+            return
+        if known.st == presence.st and known.m != presence.m:
+            log.error(
+                "%s: two machines (%s, %s) use one card: give one of them a name of its own and an empty state",
+                remote.name, known.m, presence.m,
+            )  # fmt: skip
+
+    def _forget(self, remote: Remote) -> None:
+        log.info("%s was removed", remote.name)
+        remote.calls.give_up("was removed")
+        del self.remotes[remote.name]
+        for carrier in self.carriers:
+            carrier.went(remote)
+        for tell in self.on_gone:
+            tell(remote)
+
+    def _ask(self, remote: Remote, request: Request) -> None:
+        self.large.send(remote.wires.request, write(request), remote.wires, expires_in_s=request.x)
+
+    def _reply(self, remote: Remote, answer: Answer) -> None:
+        self.large.send(remote.wires.answer, write(answer), remote.wires)
+
+    def _say_once(self, what: str, problem: str) -> None:
+        """Log what somebody does wrong, once for each topic; nobody may fill the log."""
+        if what in self._said or len(self._said) >= _SAID_ONCE:
+            return
+        self._said.add(what)
+        log.warning("%s: %s", what[:200], problem[:500])
+
+
+def by_name(stations: list[Station]) -> Mapping[str, Remote]:
+    """Return a view of the parties of all stations."""
+    return _Parties(stations)
+
+
+class _Parties(Mapping[str, Remote]):
+    """The parties of several stations, by name."""
+
+    def __init__(self, stations: list[Station]) -> None:
+        self._stations = stations
+
+    def __getitem__(self, name: str) -> Remote:
+        for station in self._stations:
+            if name in station.remotes:
+                return station.remotes[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for station in self._stations for name in station.remotes)
+
+    def __len__(self) -> int:
+        return sum(len(station.remotes) for station in self._stations)

@@ -1,0 +1,264 @@
+"""Streams over a link, both ways: as the caller's side, and as the side where the agent is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import unquote
+
+from bridge.calls import error_body
+from bridge.chunks import unpack
+from bridge.envelope import Answer, Credit, Request, new_id, read, write
+from bridge.mqtt.driver import Incoming
+from bridge.mqtt.failures import LinkError
+from bridge.mqtt.topics import Address
+from bridge.pipes import Reader, Writer
+from bridge.remote import Remote
+from bridge.station import Carrier, Station
+from bridge.tasks import Tasks
+from edge.errors import Cause, OpacaError, Overloaded, RemoteError
+from edge.http.errors import error_body as error_tree
+from edge.http.errors import status_of
+from edge.http.replies import StreamReply
+from edge.http.request import Request as HttpRequest
+from edge.model.json_value import JsonValue
+from edge.transport.http import HttpTransport
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "S"
+_OPEN_S = 30.0
+_LONGEST_POST_S = 24 * 3600.0
+_MAX_STREAMS = 64
+
+
+class Streams:
+    """All streams under way."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._readers: dict[tuple[str, str], Reader] = {}
+        self._writers: dict[tuple[str, str], Writer] = {}
+        self._stations: dict[str, Station] = {}
+
+    def carrier(self, station: Station) -> Carrier:
+        """Return what takes the chunks and credits of a station."""
+        return _StreamCarrier(self, station)
+
+    @property
+    def count(self) -> int:
+        """How many are under way."""
+        return len(self._readers) + len(self._writers)
+
+    def opened(self, remote: Remote, route: str, query: Mapping[str, str], headers: dict[str, str]) -> StreamReply:
+        """Return the reply that passes on what a remote agent sends."""
+        return StreamReply(self._open(remote, route, query, headers))
+
+    @asynccontextmanager
+    async def _open(
+        self, remote: Remote, route: str, query: Mapping[str, str], headers: dict[str, str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        with self._reading(remote) as (sid, reader):
+            answer = await remote.call(route, dict(query), headers, limit_s=_OPEN_S, sid=sid)
+            _check(answer, remote, route)
+            try:
+                reader.ready()
+                yield reader.pieces()
+            finally:
+                with suppress(LinkError):
+                    reader.leave()
+
+    async def fed(
+        self, remote: Remote, route: str, query: Mapping[str, str], headers: dict[str, str], request: HttpRequest
+    ) -> None:
+        """Pass a caller's bytes on to a remote agent; returns when the agent has taken the last one."""
+        key, writer = self._new_writer(remote)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                feeding = tasks.create_task(_feed(writer, request.pieces()), name=f"feed {route}")
+                answer = await remote.call(route, dict(query), headers, limit_s=_LONGEST_POST_S, sid=key[1])
+                feeding.cancel()
+        except* OpacaError as group:
+            raise _first(group) from None
+        finally:
+            self._writers.pop(key, None)
+        _check(answer, remote, route)
+
+    async def play(self, remote: Remote, request: Request) -> Answer:
+        """Open a stream of the local platform for a remote caller."""
+        refusal = remote.executor.access.refuses(request.route)
+        if refusal is not None:
+            return Answer(id=request.id, s=403, b=error_body(403, f"{request.route} {refusal}"))
+        if not request.sid.startswith(_PREFIX) or len(request.sid) > 64:
+            return Answer(id=request.id, s=400, b=error_body(400, "a stream needs an ID"))
+        try:
+            transport = await remote.executor.transport()
+            if request.route.startswith("GET "):
+                return await self._sent(remote, request, transport)
+            return await self._received(remote, request, transport)
+        except OpacaError as error:
+            return _failed(request, error)
+        except TimeoutError:
+            return Answer(id=request.id, s=502, b=error_body(502, "the platform behind the bridge does not answer"))
+
+    async def _sent(self, remote: Remote, request: Request, transport: HttpTransport) -> Answer:
+        """Open the source; the answer goes out when it is open, then its pieces follow."""
+        key, writer = self._new_writer(remote, request.sid)
+        is_open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pumping = self._tasks.start(self._pump(transport, request, key, writer, is_open), f"stream to {remote.name}")
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                await is_open
+        except TimeoutError:
+            pumping.cancel()
+            raise
+        return Answer(id=request.id)
+
+    async def _pump(
+        self,
+        transport: HttpTransport,
+        request: Request,
+        key: tuple[str, str],
+        writer: Writer,
+        is_open: asyncio.Future[None],
+    ) -> None:
+        """Send the pieces of a source, until its end, or until nobody reads any more."""
+        try:
+            async with (
+                transport.open(request.route.partition(" ")[2], list(request.q.items())) as pieces,
+                asyncio.TaskGroup() as tasks,
+            ):
+                is_open.set_result(None)
+                leaving = tasks.create_task(writer.until_left(), name="reader leaves")
+                async for piece in pieces:
+                    await writer.write(piece)
+                await writer.end()
+                leaving.cancel()
+        except* OpacaError as group:
+            error = _first(group)
+            if not is_open.done():
+                is_open.set_exception(error)
+            elif not writer.has_left:
+                with suppress(LinkError):
+                    writer.break_off(error.message)
+        except* LinkError as group:
+            log.info("a stream to %s ended: %s", key[0], group.exceptions[0])
+        finally:
+            self._writers.pop(key, None)
+
+    async def _received(self, remote: Remote, request: Request, transport: HttpTransport) -> Answer:
+        with self._reading(remote, request.sid) as (_, reader):
+            reader.ready()
+            names = [unquote(segment) for segment in request.route.split("/")[2:]]
+            await transport.post_stream(names[0], reader.pieces(), names[1] if len(names) > 1 else None)
+            return Answer(id=request.id)
+
+    def _reading(self, remote: Remote, sid: str = "") -> _Reading:
+        return _Reading(self, remote, sid or _PREFIX + new_id())
+
+    def _new_writer(self, remote: Remote, sid: str = "") -> tuple[tuple[str, str], Writer]:
+        self._make_sure_of_room()
+        sid = sid or _PREFIX + new_id()
+        link = self._stations[remote.name].link
+        topic = remote.wires.stream(sid)
+        writer = Writer(remote.name, lambda chunk: link.send(topic, chunk))
+        self._writers[remote.name, sid] = writer
+        return (remote.name, sid), writer
+
+    def _make_sure_of_room(self) -> None:
+        if self.count >= _MAX_STREAMS:
+            raise Overloaded(f"{_MAX_STREAMS} streams pass through this bridge already; try again later")
+
+    def broken(self, remote: Remote, why: str) -> None:
+        """End all streams with a party."""
+        for (party, _), reader in self._readers.items():
+            if party == remote.name:
+                reader.fail(why)
+        for (party, _), writer in self._writers.items():
+            if party == remote.name:
+                writer.fail(why)
+
+
+class _Reading:
+    """A reader for as long as it is needed."""
+
+    def __init__(self, streams: Streams, remote: Remote, sid: str) -> None:
+        streams._make_sure_of_room()
+        link = streams._stations[remote.name].link
+        topic = remote.wires.credit(sid)
+        self._streams = streams
+        self._key = remote.name, sid
+        self._reader = Reader(remote.name, lambda credit: link.send(topic, write(credit)))
+
+    def __enter__(self) -> tuple[str, Reader]:
+        self._streams._readers[self._key] = self._reader
+        return self._key[1], self._reader
+
+    def __exit__(self, *_: object) -> None:
+        self._streams._readers.pop(self._key, None)
+
+
+class _StreamCarrier(Carrier):
+    """Takes chunks and credits."""
+
+    def __init__(self, streams: Streams, station: Station) -> None:
+        self._streams = streams
+        self._station = station
+
+    def received(self, remote: Remote, address: Address, incoming: Incoming) -> bool:
+        key = remote.name, address.name
+        if address.kind == "sm":
+            reader = self._streams._readers.get(key)
+            if reader is not None:
+                reader.take(unpack(incoming.payload))
+        elif address.kind == "sc":
+            writer = self._streams._writers.get(key)
+            if writer is not None:
+                writer.credit(read(incoming.payload, Credit))
+        return False
+
+    def came(self, remote: Remote) -> None:
+        self._streams._stations[remote.name] = self._station
+
+    def went(self, remote: Remote) -> None:
+        self._streams.broken(remote, "the link was lost")
+
+
+async def _feed(writer: Writer, pieces: AsyncIterator[bytes]) -> None:
+    async for piece in pieces:
+        await writer.write(piece)
+    await writer.end()
+
+
+def _check(answer: Answer, remote: Remote, route: str) -> None:
+    if answer.s >= 400:
+        cause = _cause(answer.b) if isinstance(answer.b, dict) else Cause(answer.s, None)
+        raise RemoteError(f"{remote.name} answered {answer.s} to {route}", cause, answer.s)
+
+
+def _cause(body: dict[str, JsonValue]) -> Cause:
+    status, message, inner = body.get("statusCode"), body.get("message"), body.get("cause")
+    return Cause(
+        status if isinstance(status, int) else None,
+        message if isinstance(message, str) else None,
+        _cause(inner) if isinstance(inner, dict) else None,
+    )
+
+
+def _failed(request: Request, error: OpacaError) -> Answer:
+    if isinstance(error, RemoteError) and error.cause is not None:
+        status = error.status or 502
+        body = error_tree(error.cause.status or status, error.cause.message, error.cause.cause)
+        return Answer(id=request.id, s=status, b=body)
+    status = int(status_of(error))
+    return Answer(id=request.id, s=status, b=error_tree(status, error.message, error.cause))
+
+
+def _first(group: BaseExceptionGroup[OpacaError]) -> OpacaError:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, OpacaError)
+    return first
