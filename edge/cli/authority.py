@@ -168,13 +168,19 @@ def _moment(moment_s: float) -> str:
 
 
 def _put(made: Path, target: Path, mode: int) -> None:
-    """Put a file in place whole, so that a platform that runs meanwhile reads no half of it."""
+    """Put a file in place whole, so that a platform that runs meanwhile reads no half of it.
+
+    It belongs to whom the one before belonged to, and the same users may read it.
+    """
     fresh = target.with_name(target.name + ".new")
     try:
+        before = target.stat() if target.exists() else None
         fresh.unlink(missing_ok=True)
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(made.read_bytes())
-            os.fchmod(file.fileno(), mode)
+            if before is not None:
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), mode if before is None else before.st_mode & 0o777)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(target)

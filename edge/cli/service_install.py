@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from edge.cli import service_system
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 from edge.cli.service_announcement import announcement_file, announcement_text, can_be_found
-from edge.cli.service_system import need_root, run_program, unit_file
+from edge.cli.service_renewal import install_renewal, own_folder, renewal_units, share_key
+from edge.cli.service_system import need_root, run_program, unit_file, write_file
 from edge.cli.service_unit import DEVICE_GROUPS, NAME, STATE_DIR, UNIT, ServicePlan, unit_text
 from edge.config import PlatformConfig, environment, is_colour_wanted
 
@@ -45,14 +45,19 @@ def run(arguments: argparse.Namespace) -> None:
         text = unit_text(plan)
     except ValueError as error:
         raise Failed(str(error), ExitCode.USAGE) from error
+    renewed = own_folder(config)
     if arguments.dry_run:
         print(text, end="")
+        for name, more in {} if renewed is None else renewal_units(renewed, plan.environment).items():
+            print(f"\n# {name}\n{more}", end="")
         return
     _make_user(plan.user, output)
     service_system.CREDENTIALS.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(unit_file(), text)
+    write_file(unit_file(), text)
     output.line(f"written: {unit_file()}")
     _announce(config, output)
+    share_key(config, plan.user, output)
+    install_renewal(renewed, plan.environment, output)
     run_program("systemctl", "daemon-reload")
     run_program("systemctl", "enable", UNIT)
     try:
@@ -67,7 +72,7 @@ def _announce(config: PlatformConfig, output: Output) -> None:
     """Have Avahi announce the platform in the network, if it listens there; a file of an earlier installation goes."""
     file = announcement_file()
     if can_be_found(config):
-        _write(file, announcement_text(config.tcp_port, "http" if config.tls_cert is None else "https"))
+        write_file(file, announcement_text(config.tcp_port, "http" if config.tls_cert is None else "https"))
         output.line(f"written: {file}; boards find the platform by this machine's name")
     elif file.exists():
         file.unlink()
@@ -144,16 +149,3 @@ def _make_user(name: str, output: Output) -> None:
             "--shell", "/usr/sbin/nologin", name,
         )  # fmt: skip
         output.line(f"made: user {name}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that others may read so that it is there as a whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(descriptor, 0o644)
-        os.fsync(descriptor)
-    unfinished.rename(path)

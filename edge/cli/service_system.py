@@ -40,7 +40,27 @@ def run_program(*command: str, limit_s: float = _LIMIT_S) -> str:
 
 def unit_file() -> Path:
     """Return where the unit stands if it is installed."""
-    return UNIT_FOLDER / UNIT
+    return unit_path(UNIT)
+
+
+def unit_path(name: str) -> Path:
+    """Return where any unit of ours stands if it is installed."""
+    return UNIT_FOLDER / name
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that others may read so that it is there as a whole or not at all."""
+    import os
+
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fchmod(descriptor, 0o644)
+        os.fsync(descriptor)
+    unfinished.rename(path)
 
 
 def properties(names: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import argparse
 from edge.cli.failures import Failed
 from edge.cli.output import Output
 from edge.cli.service_announcement import announcement_file
+from edge.cli.service_renewal import remove_renewal
 from edge.cli.service_system import need_root, properties, run_program, unit_file
 from edge.cli.service_unit import STATE_DIR, UNIT
 from edge.config import environment, is_colour_wanted
@@ -24,6 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     output = Output(is_colour_wanted=is_colour_wanted(environment()))
     user = properties(["User"]).get("User") or "opaca-edge"
     run_program("systemctl", "disable", "--now", UNIT)
+    remove_renewal(output)
     # Containers that were to outlive the platform end with the service.
     try:
         run_program("systemctl", "kill", "--kill-whom=all", UNIT)
