@@ -18,10 +18,10 @@ from edge.http.limits import GuardedServer
 _TLS_HANDSHAKE = 22
 # How long somebody who was told to speak https may take to leave.
 _FAREWELL_S = 2.0
-_SPEAK_HTTPS = b"This port speaks https: call it by https://, not by http://.\n"
+SPEAK_HTTPS = b"This port speaks https: call it by https://, not by http://.\n"
 _NOT_HERE = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n"
-    b"Connection: close\r\n\r\n%b" % (len(_SPEAK_HTTPS), _SPEAK_HTTPS)
+    b"Connection: close\r\n\r\n%b" % (len(SPEAK_HTTPS), SPEAK_HTTPS)
 )
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,11 +16,10 @@ from edge.launcher.base import ContainerState
 from edge.launcher.images import _Start, read_image
 from edge.launcher.process.output import MAX_OUTPUT_BYTES
 from edge.launcher.process.restarts import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_ENDS, LOOP_WITHIN_S
+from tests.system.reader import ROOT, Reader, blocks, in_clone
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/containers.md").read_text("utf-8")
 
-_BLOCK = re.compile(r"(?:^`(?P<file>[^`\n]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
 _ID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){0,3}(-[0-9a-f]{12})?\b")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -34,94 +29,41 @@ def shape(text: str) -> str:
     return re.sub(" +", " ", _NUMBER.sub("0", _ID.sub("ID", text)))
 
 
-class Reader:
-    """Somebody with three terminals: one for the platform, one for a container, one to type commands in."""
-
-    def __init__(self, folder: Path, platform_port: int, container_port: int) -> None:
-        self._folder = folder
-        self._ports = {"8000": str(platform_port), "8090": str(container_port)}
-        self._running: list[subprocess.Popen[bytes]] = []
-        self.url = f"http://127.0.0.1:{platform_port}"
-        self._environment = dict(
-            os.environ, STATE_DIR=str(folder / "state"), LOG_LEVEL="warning", OPACA_EDGE_URL=self.url
-        )
-
-    def start(self, command: str) -> None:
-        """Type a command that goes on, and wait until it answers."""
-        first, *words = self._with_our_ports(command).split()
-        environment = {**self._environment, "PORT": self.url.rpartition(":")[2]}
-        if "=" in first:
-            name, _, value = first.partition("=")
-            environment[name] = value
-        else:
-            words = [first, *words]
-        process = subprocess.Popen(words, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL)
-        self._running.append(process)
-        give_up_at = time.monotonic() + 15
-        while time.monotonic() < give_up_at:
-            assert process.poll() is None, f"{command} ended with {process.returncode}"
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{environment['PORT']}/info", timeout=5) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.02)
-        pytest.fail(f"{command} does not answer")
-
-    def stop(self) -> None:
-        """Press Ctrl-C everywhere."""
-        for process in self._running:
-            process.send_signal(signal.SIGINT)
-        for process in self._running:
-            assert process.wait(15) == 0
-
-    def type(self, command: str, expected_code: int = 0) -> str:
-        """Type a command that ends, and return what it prints."""
-        done = subprocess.run(
-            ["bash", "-c", self._with_our_ports(command)],
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == expected_code, f"{command}: {done.stderr}"
-        return done.stdout or done.stderr
-
-    def _with_our_ports(self, command: str) -> str:
-        command = command.strip().replace("curl ", "curl -sS ")
-        for documented, ours in self._ports.items():
-            command = re.sub(rf"([:=]){documented}\b", rf"\g<1>{ours}", command)
-        return command
+@pytest.fixture
+def ports(unused_tcp_port_factory: Callable[[], int]) -> dict[str, int]:
+    """The ports that the page names, and those that are meant here."""
+    return {"8000": unused_tcp_port_factory(), "8090": unused_tcp_port_factory()}
 
 
 @pytest.fixture
-def reader(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> Iterator[Reader]:
+def reader(tmp_path: Path, ports: dict[str, int]) -> Iterator[Reader]:
     """A reader in a folder that looks like a fresh clone."""
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in ("scripts", "examples", ".venv/bin/opaca-edge"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    reader = Reader(tmp_path, unused_tcp_port_factory(), unused_tcp_port_factory())
+    replaced = {rf"([:=]){said}\b": rf"\g<1>{meant}" for said, meant in ports.items()} | {"curl ": "curl -sS "}
+    settings = {"STATE_DIR": str(tmp_path / "state"), "OPACA_EDGE_URL": f"http://127.0.0.1:{ports['8000']}"}
+    reader = Reader(in_clone(tmp_path), replaced, settings)
     yield reader
     reader.stop()
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(shutil.which("curl") is None or shutil.which("node") is None, reason="needs curl and Node.js")
-def test_the_page_does_what_it_says(reader: Reader, tmp_path: Path, real_part: Callable[[str], Path]) -> None:
+def test_the_page_does_what_it_says(
+    reader: Reader, ports: dict[str, int], tmp_path: Path, real_part: Callable[[str], Path]
+) -> None:
     package = real_part("opaca").parent.parent
     said = ""
-    for found in _BLOCK.finditer(PAGE):
-        file, language, text = found["file"], found["language"], found["text"]
-        if file:
-            (tmp_path / file).write_text(text)
-        elif language == "text":
+    for block in blocks(PAGE):
+        text = block.text
+        if block.file:
+            (tmp_path / block.file).write_text(text)
+        elif block.language == "text":
             assert shape(said.rstrip()) == shape(text.rstrip())
         elif "pip install" in text:
             # What it would fetch is there already.
             (tmp_path / "my-images/greeter").mkdir()
             (tmp_path / "my-images/greeter/.venv").symlink_to(package)
         elif text.startswith(("scripts/run", "PORT=")):
-            reader.start(text)
+            reader.start(text, ports["8090" if text.startswith("PORT=") else "8000"])
         elif "containers remove" in text:
             assert "'counter' means 3 containers; name one by its ID:" in reader.type(text, expected_code=2)
         elif "/log?" in text:
@@ -166,7 +108,7 @@ def test_figures_and_states_are_those_of_the_program() -> None:
     assert re.findall("`([a-z-]+)`", said) == [state.value for state in ContainerState]
 
 
-@pytest.mark.parametrize("text", [found["text"] for found in _BLOCK.finditer(PAGE) if found["language"] == "js"])
+@pytest.mark.parametrize("text", [block.text for block in blocks(PAGE) if block.language == "js"])
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 def test_javascript_is_javascript(text: str, tmp_path: Path) -> None:
     (tmp_path / "main.js").write_text(text)
