@@ -43,6 +43,7 @@ from edge.runtime.history import History
 from edge.runtime.local_road import LocalRoad
 from edge.runtime.platform import Platform, PlatformFacts
 from edge.runtime.provisions import Provisions
+from edge.runtime.repeats import Repeats
 from edge.runtime.revival import Revival
 from edge.runtime.stored_connections import StoredConnections
 from edge.runtime.trust import Trust, TrustSettings, trust
@@ -215,6 +216,7 @@ async def _parts(
             logins=logins,
             accounts=trusted.accounts,
             history=history,
+            repeats=Repeats(errands),
             requires_auth=config.require_auth,
             launchers=(bundled, processes, attached),
             images=processes.images,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from edge.http.query import EMPTY_QUERY
 from edge.http.replies import NOTHING, Reply, StreamReply, json_reply
 from edge.http.request import Request
@@ -17,6 +19,7 @@ class AgentHandlers:
     def __init__(self, platform: Platform) -> None:
         self._directory = platform.directory
         self._forwarding = platform.forwarding
+        self._repeats = platform.repeats
 
     async def list_agents(self, request: Request) -> Reply:
         """`GET /agents`."""
@@ -34,14 +37,24 @@ class AgentHandlers:
     async def send(self, request: Request) -> Reply:
         """`POST /send/{agentId}`."""
         call = _call(request)
-        await self._forwarding.send(call, request.parameters["agentId"], await request.json(Message))
+        agent_id, message = request.parameters["agentId"], await request.json(Message)
+        await self._once(call, request, lambda: self._forwarding.send(call, agent_id, message))
         return NOTHING
 
     async def broadcast(self, request: Request) -> Reply:
         """`POST /broadcast/{channel}`."""
         call = _call(request)
-        await self._forwarding.broadcast(call, request.parameters["channel"], await request.json(Message))
+        channel, message = request.parameters["channel"], await request.json(Message)
+        await self._once(call, request, lambda: self._forwarding.broadcast(call, channel, message))
         return NOTHING
+
+    async def _once(self, call: Call, request: Request, deliver: Callable[[], Awaitable[None]]) -> None:
+        """Deliver a message, unless it is marked and was delivered before."""
+        if call.idempotency_key is None:
+            await deliver()
+            return
+        what = f"{request.method} {request.raw_path}"
+        await self._repeats.once(call.caller.name, call.idempotency_key, what, deliver)
 
     async def invoke(self, request: Request) -> Reply:
         """`POST /invoke/{action}` and `POST /invoke/{action}/{agentId}`."""

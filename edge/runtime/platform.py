@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.runtime.forwarding import Forwarding
     from edge.runtime.history import History
     from edge.runtime.logins import Logins
+    from edge.runtime.repeats import Repeats
 
 
 class PlatformFacts:
@@ -66,6 +67,7 @@ class Platform:
         logins: Who is logged in at which container.
         accounts: Users and their tokens.
         history: What happened lately.
+        repeats: Which marked messages were delivered.
         requires_auth: Whether callers must log in.
         launchers: What tells an operator how containers are doing, in the order of showing.
         images: What native containers can be started from; None if nothing can.
@@ -80,6 +82,7 @@ class Platform:
     logins: Logins
     accounts: Accounts
     history: History
+    repeats: Repeats
     requires_auth: bool
     launchers: Sequence[Inspectable] = ()
     images: ImageSource | None = None
