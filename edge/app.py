@@ -193,9 +193,8 @@ async def _parts(
             supervise=supervise,
         ) as connections,
     ):
-        session, logins = trusted.session, trusted.logins
+        session, logins, limit_s = trusted.session, trusted.logins, config.container_timeout_s
         forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
-        limit_s = config.container_timeout_s
         deployment = Deployment(directory, provisions, session, logins, trusted.tenants, errands, limit_s)
         bundled = BundledLauncher(
             installation=await installation_id(database),
