@@ -347,6 +347,11 @@ def _derive(values: dict[str, Any], origins: dict[str, str], environ: Mapping[st
         )
 
 
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Return where a client verb keeps what must survive; no configuration file counts."""
+    return Path(environ["STATE_DIR"]) if environ.get("STATE_DIR") else _state_dir(environ)[0]
+
+
 def _state_dir(environ: Mapping[str, str]) -> tuple[Path, str]:
     """Return the folder for what must survive and where that came from; systemd names it for a service."""
     from_systemd = environ.get("STATE_DIRECTORY", "").split(":")[0]

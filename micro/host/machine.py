@@ -1,8 +1,8 @@
 """Stands in for MicroPython's `machine` on a computer: pins, converters and buses of a board that is not there.
 
-A reset ends the process as the real one does, without any `finally`; whoever started it starts it again:
-exit code RESET_EXIT after `reset()`, SLEEP_EXIT after `deepsleep()` (milliseconds in the file `sleep`; 0 is for ever),
-signal SIGALRM when the watchdog was not fed. `reset_cause()` is what host.json says (`world.py`).
+A reset ends the process as the real one does, without any `finally`; whoever started it starts it again: exit code
+RESET_EXIT after `reset()`, SLEEP_EXIT when it wakes from `deepsleep()` (the file `wake` tells why), signal SIGALRM when
+the watchdog was not fed. `reset_cause()` is what host.json says (`world.py`).
 """
 
 import sys
@@ -15,6 +15,8 @@ PIN_WAKE, TIMER_WAKE = 2, 4
 RESET_EXIT, SLEEP_EXIT = 93, 94
 
 _IS_MICROPYTHON = sys.implementation.name == "micropython"
+# Functions of the C library, once they are needed.
+_system = {}
 
 
 def unique_id():
@@ -30,8 +32,11 @@ def reset_cause():
 
 
 def wake_reason():
-    """Return what ended the deep sleep."""
-    return TIMER_WAKE if reset_cause() == DEEPSLEEP_RESET else 0
+    """Return what ended the deep sleep: PIN_WAKE, TIMER_WAKE, or 0 if there was none."""
+    if reset_cause() != DEEPSLEEP_RESET:
+        return 0
+    with open("wake") as file:
+        return int(file.read())
 
 
 def reset():
@@ -40,9 +45,20 @@ def reset():
 
 
 def deepsleep(time_ms=0):
-    """Sleep without memory, then start anew; does not return."""
-    with open("sleep", "w") as file:
-        file.write(str(time_ms))
+    """Sleep for so long, 0 is for ever, or until the pin of `esp32.wake_on_ext0` has its level; then start anew."""
+    _set_timer(0)
+    pin, level = world.wake
+    begin_s = time.time()
+    reason = None
+    while reason is None:
+        if pin is not None and pin.value() == level:
+            reason = PIN_WAKE
+        elif time_ms and (time.time() - begin_s) * 1000 >= time_ms:
+            reason = TIMER_WAKE
+        else:
+            time.sleep(0.02)
+    with open("wake", "w") as file:
+        file.write(str(reason))
     _end(SLEEP_EXIT)
 
 
@@ -74,6 +90,24 @@ def _end(code):
     import ffi
 
     ffi.open(None).func("v", "_exit", "i")(code)
+
+
+def _set_timer(time_ms):
+    """Let the system end this process after a time; 0 is never."""
+    if not _IS_MICROPYTHON:
+        import signal
+
+        signal.setitimer(signal.ITIMER_REAL, time_ms / 1000)
+        return
+    import struct
+
+    if "setitimer" not in _system:
+        import ffi
+
+        _system["setitimer"] = ffi.open(None).func("i", "setitimer", "ipp")
+    # struct itimerval: no repetition, then the time until the signal.
+    timer = struct.pack("llll", 0, 0, time_ms // 1000, time_ms % 1000 * 1000)
+    _system["setitimer"](0, timer, None)
 
 
 class Pin:
@@ -153,6 +187,9 @@ class ADC:
 
     def __init__(self, pin, **_):
         self._pin = pin.id if isinstance(pin, Pin) else pin
+
+    def atten(self, attenuation):
+        """Choose the range; here it is always the whole one."""
 
     def read_u16(self):
         """Return the level, 0 to 65535."""
@@ -239,15 +276,4 @@ class WDT:
 
     def feed(self):
         """Start the time anew."""
-        seconds, ms = divmod(self._timeout_ms, 1000)
-        if not _IS_MICROPYTHON:
-            import signal
-
-            signal.setitimer(signal.ITIMER_REAL, seconds + ms / 1000)
-            return
-        import struct
-
-        import ffi
-
-        # struct itimerval: no repetition, then the time until the signal.
-        ffi.open(None).func("i", "setitimer", "ipp")(0, struct.pack("llll", 0, 0, seconds, ms * 1000), None)
+        _set_timer(self._timeout_ms)

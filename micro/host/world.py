@@ -2,14 +2,14 @@
 
 The file is read again at every look, so that it may change while the board runs. All keys may be missing:
 
-    ip, wifi, rssi         what the access point gives; false switches it off   ("127.0.0.1", true, -61)
-    unique_id              of the chip, in hex   ("0011223344556677")
-    reset_cause            power, reset, watchdog or deepsleep   ("power")
-    wiring                 pin -> soil, light, door, button, pump, ...; "!pump" is active low    ({})
-    values                 what to measure instead of the curves: {"temperature": 21.5, "door": true}
-    fail                   what does not answer: ["dht", "bme280", "ds18b20", "soil"]
-    seed, day_s            where the curves begin, and how long a day of them lasts, in seconds  (0, 86400)
-    ds18b20                addresses of the probes, in hex   (["28ff641e8216035c"])
+    ip, wifi, rssi     what the access point gives; false switches it off: "127.0.0.1", true, -61
+    unique_id          of the chip, in hex: "0011223344556677"
+    reset_cause        power, reset, watchdog or deepsleep: "power"
+    wiring             pin -> soil, light, door, pump or a word of your own; "!pump" is active low: {}
+    values             what to measure instead of the curves: {"temperature": 21.5, "button": true}
+    fail               what does not answer: ["dht", "bme280", "ds18b20", "soil"]
+    seed, day_s        what makes boards differ, and how long a day of the curves lasts, in seconds: 0, 86400
+    ds18b20            addresses of the probes, in hex: ["28ff641e8216035c"]
 """
 
 import json
@@ -20,6 +20,9 @@ DAY_S = 86400
 # A pot dries to 1/e in this part of a day, and a pump of 1 litre per minute wets it by so much of 100 % per second.
 DRYING_DAYS = 3
 PUMP_PER_S = 2.0
+
+# Pin and level that end a deep sleep (`esp32.wake_on_ext0`).
+wake = (None, None)
 
 _outputs = {}
 _soil = {"moisture": 45.0, "at_s": None}
@@ -40,9 +43,9 @@ def is_failing(part):
 
 
 def measured(name):
-    """Return the value of temperature (°C), humidity, soil, light (%), pressure (hPa); door, button (bool)."""
+    """Return the value of temperature (°C), humidity, soil, light (%), pressure (hPa), door; all else is false."""
     value = host("values", {}).get(name)
-    return _CURVES.get(name, _wave)() if value is None else value
+    return _CURVES.get(name, bool)() if value is None else value
 
 
 def wired(pin):
@@ -70,34 +73,27 @@ def is_on(part):
     return _outputs.get(part, False)
 
 
-def next_change_s():
-    """Return after how many seconds the door moves next; None if host.json holds it."""
-    if "door" in host("values", {}):
-        return None
-    passed = (_day() * 288) % 1
-    return ((0.9 if passed < 0.9 else 1) - passed) * host("day_s", DAY_S) / 288
-
-
 def _day():
     """Return the days that passed, with a fraction: .0 is midnight."""
-    return time.time() / host("day_s", DAY_S) + host("seed", 0) * 0.37
+    return time.time() / host("day_s", DAY_S)
 
 
-def _wave():
-    return 50 + 40 * math.sin(_day() * 240)
+def _own(swings):
+    """Return -1 to 1: what swings so often a day, elsewhere on another board."""
+    return math.sin(_day() * swings * 2 * math.pi + host("seed", 0))
 
 
 def _temperature():
     # Warmest at three in the afternoon; a passing cloud moves it a little.
-    return 21 + 6 * math.cos((_day() - 0.625) * 2 * math.pi) + 0.3 * math.sin(_day() * 400)
+    return 21 + 6 * math.cos((_day() - 0.625) * 2 * math.pi) + 0.4 * _own(60)
 
 
 def _humidity():
-    return min(95, max(20, 58 - 3 * (measured("temperature") - 21)))
+    return min(95, max(20, 58 - 3 * (measured("temperature") - 21) + _own(50)))
 
 
 def _pressure():
-    return 1013 + 6 * math.sin(_day() * 1.3) + 0.5 * math.sin(_day() * 40)
+    return 1013 + 6 * _own(0.2) + 0.3 * _own(40)
 
 
 def _light():
@@ -105,8 +101,8 @@ def _light():
 
 
 def _door():
-    # Somebody comes by every five minutes of a day's length and leaves it open for thirty seconds.
-    return (_day() * 288) % 1 >= 0.9
+    # Somebody comes by 288 times a day, thus every five minutes, and leaves it open for half a minute.
+    return (_day() * 288 + host("seed", 0) * 0.37) % 1 >= 0.9
 
 
 def _soil_now():
@@ -124,6 +120,5 @@ _CURVES = {
     "pressure": _pressure,
     "light": _light,
     "door": _door,
-    "button": bool,
     "soil": _soil_now,
 }

@@ -1,0 +1,218 @@
+"""Contacts, buttons and relays: what counts as a movement, and that nothing stays on."""
+
+from __future__ import annotations
+
+import pytest
+
+from micro.flash.virtual import RESET_EXIT, SLEEP_EXIT, WATCHDOG_EXIT
+from tests.micro.parts import Workbench, workbench
+
+__all__ = ["workbench"]
+
+RELAY = """
+import asyncio, json
+import machine
+from opaca_micro.agent import Agent, Failed
+from opaca_micro.parts.relay import Relay
+
+def levels():
+    return machine.Pin._levels[26]
+
+async def main():
+{body}
+
+asyncio.run(main())
+"""
+WATCHED = """
+import asyncio, json
+from opaca_micro.parts.{module} import {kind}
+
+def turn(**values):
+    with open("host.json", "w") as file:
+        json.dump({{"wiring": {{"14": "!button" if "{kind}" == "Button" else "door"}}, "values": values}}, file)
+
+async def main():
+{body}
+
+asyncio.run(main())
+"""
+
+
+def program(text: str, body: str, **names: str) -> str:
+    return text.format(body="\n".join(f"    {line}" for line in body.strip().splitlines()), **names)
+
+
+@pytest.mark.parametrize(("active_low", "off"), [(False, 0), (True, 1)])
+def test_a_relay_is_off_as_soon_as_it_is_made(workbench: Workbench, active_low: bool, off: int) -> None:
+    body = f"""
+relay = Relay(26, active_low={active_low})
+print(levels())
+relay.set(True)
+print(levels())
+print(json.dumps(relay.is_on()))
+relay.set(False)
+print(levels())
+"""
+    assert workbench.run(program(RELAY, body)) == [off, 1 - off, True, off]
+
+
+def test_a_relay_goes_off_by_itself(workbench: Workbench) -> None:
+    body = """
+agent = Agent("a")
+relay = Relay(26, longest_s=0.2)
+relay.offer(agent, "Pump")
+relay.set(True)
+print(levels())
+try:
+    await asyncio.wait_for(agent.jobs[0](), 0.6)
+except asyncio.TimeoutError:
+    pass
+print(levels())
+"""
+    assert workbench.run(program(RELAY, body)) == [1, 0]
+
+
+def test_a_relay_takes_no_time_longer_than_it_is_allowed(workbench: Workbench) -> None:
+    body = """
+relay = Relay(26, longest_s=60)
+for seconds in (61, 0, -1):
+    try:
+        relay.set(True, seconds)
+        print("true")
+    except Failed as error:
+        print(json.dumps(str(error)))
+print(levels())
+"""
+    assert workbench.run(program(RELAY, body)) == ["seconds: more than 0 and at most 60"] * 3 + [0]
+
+
+def test_a_locked_relay_says_why_and_goes_off(workbench: Workbench) -> None:
+    body = """
+reasons = []
+relay = Relay(26, locked=lambda: reasons and reasons[0])
+relay.set(True)
+print(levels())
+reasons.append("the tank is empty")
+try:
+    relay.set(True)
+except Failed as error:
+    print(json.dumps(str(error)))
+print(levels())
+"""
+    assert workbench.run(program(RELAY, body)) == [1, "the tank is empty", 0]
+
+
+def test_a_relay_goes_off_when_its_program_ends(workbench: Workbench) -> None:
+    body = """
+relay = Relay(26)
+relay.set(True)
+try:
+    await asyncio.wait_for(relay.watch(), 0.2)
+except asyncio.TimeoutError:
+    print(levels())
+"""
+    assert workbench.run(program(RELAY, body)) == [0]
+
+
+def test_a_contact_tells_each_movement_once(workbench: Workbench) -> None:
+    body = """
+turn(door=False)
+contact = Contact(14)
+heard = []
+async def move():
+    for is_open in (True, True, False, True):
+        turn(door=is_open)
+        await asyncio.sleep(0.1)
+try:
+    await asyncio.wait_for(asyncio.gather(contact.watch(heard.append), move()), 0.6)
+except asyncio.TimeoutError:
+    print(json.dumps(heard))
+"""
+    assert workbench.run(program(WATCHED, body, module="contact", kind="Contact")) == [[True, False, True]]
+
+
+def test_a_contact_that_bounces_tells_nothing(workbench: Workbench) -> None:
+    body = """
+turn(door=False)
+contact = Contact(14)
+heard = []
+looks = []
+def bouncing():
+    looks.append(1)
+    return len(looks) % 3 == 2
+contact.is_open = bouncing
+try:
+    await asyncio.wait_for(contact.watch(heard.append), 0.3)
+except asyncio.TimeoutError:
+    print(json.dumps([len(looks) > 5, heard]))
+"""
+    assert workbench.run(program(WATCHED, body, module="contact", kind="Contact")) == [[True, []]]
+
+
+def test_what_the_authors_function_raises_ends_no_watching(workbench: Workbench) -> None:
+    body = """
+turn(door=False)
+contact = Contact(14)
+heard = []
+def careless(is_open):
+    heard.append(is_open)
+    raise ValueError("slip")
+async def move():
+    for is_open in (True, False):
+        turn(door=is_open)
+        await asyncio.sleep(0.1)
+try:
+    await asyncio.wait_for(asyncio.gather(contact.watch(careless), move()), 0.4)
+except asyncio.TimeoutError:
+    print(json.dumps(heard))
+"""
+    done = workbench.end(program(WATCHED, body, module="contact", kind="Contact"))
+    assert "[true, false]" in done.stdout
+    assert (done.stdout + done.stderr).count("ValueError: slip") == 2
+
+
+def test_a_button_counts_how_often_it_goes_down(workbench: Workbench) -> None:
+    body = """
+turn(button=False)
+button = Button(14)
+async def push():
+    for is_down in (True, False, True, False):
+        turn(button=is_down)
+        await asyncio.sleep(0.1)
+try:
+    await asyncio.wait_for(asyncio.gather(button.watch(), push()), 0.6)
+except asyncio.TimeoutError:
+    print(json.dumps([button.count(), button.is_pressed()]))
+"""
+    assert workbench.run(program(WATCHED, body, module="button", kind="Button")) == [[2, False]]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("machine.reset()", RESET_EXIT),
+        ("machine.deepsleep(10)", SLEEP_EXIT),
+        ("machine.WDT(timeout=50); time.sleep(5)", WATCHDOG_EXIT),
+    ],
+)
+def test_a_stand_in_resets_as_a_board_does(workbench: Workbench, ending: str, code: int) -> None:
+    """Nothing after it runs, no `finally` either; only what is outside can keep an output off."""
+    done = workbench.end(f"""
+import machine, time
+try:
+    {ending}
+finally:
+    print("too late")
+""")
+    assert (done.returncode, done.stdout) == (code, "")
+
+
+def test_deep_sleep_ends_when_the_pin_moves(workbench: Workbench) -> None:
+    done = workbench.end(
+        "import esp32, machine\nesp32.wake_on_ext0(machine.Pin(14, machine.Pin.IN), 1)\nmachine.deepsleep()\n",
+        wiring={"14": "door"},
+        values={"door": True},
+    )
+    assert done.returncode == SLEEP_EXIT
+    woken = "import machine\nprint(machine.wake_reason() == machine.PIN_WAKE)\n"
+    assert workbench.end(woken, reset_cause="deepsleep").stdout.strip() == "True"
