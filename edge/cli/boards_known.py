@@ -103,12 +103,14 @@ async def known_boards(platform: Platform) -> list[Board]:
         description = None if status is None else described.get(status.id)
         boards.append(Board(name=user.removeprefix(PREFIX), user=user, status=status, description=description))
     if not await requires_auth(platform):
-        boards += [
-            Board(name=each.image, status=each, description=described.get(each.id))
-            for each in attached
-            if each.attached_by not in users
-        ]
+        others = [(each, described.get(each.id)) for each in attached if each.attached_by not in users]
+        boards += [Board(name=_own_name(each, about), status=each, description=about) for each, about in others]
     return boards
+
+
+def _own_name(status: ContainerStatus, description: AgentContainer | None) -> str:
+    """Return what a board calls itself; a stub of ours says its name beside that of its program."""
+    return status.image if description is None else description.image.name or status.image
 
 
 def is_board(user: UserView) -> bool:

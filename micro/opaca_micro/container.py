@@ -14,7 +14,8 @@ class Container:
     """All agents of a board, and the answer to every request.
 
     Args:
-        config: Its `container_id` and `owner`, where it has them, hold until the board is attached.
+        config: Its `container_id` and `owner`, where it has them, hold until the board is attached; `name` is the
+            board's.
         agents: Instances of `Agent`.
 
     Attributes:
@@ -29,6 +30,7 @@ class Container:
         self.token = ""
         self.agents = list(agents)
         self.image_name = image_name
+        self.name = getattr(config, "name", image_name)
         self.description = description
         self.version = version
         self.provides = provides

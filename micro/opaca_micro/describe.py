@@ -15,7 +15,7 @@ def container(about):
     yield str(about.api_port)
     for key, value in (
         ("imageName", about.image_name),
-        ("name", about.image_name),
+        ("name", about.name),
         ("version", about.version),
         ("description", about.description),
         ("provides", about.provides),

@@ -10,6 +10,7 @@ class Container:
     token: str
     agents: list[Agent]
     image_name: str
+    name: str
     description: str
     version: str
     provides: Sequence[str]
