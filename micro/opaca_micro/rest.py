@@ -1,11 +1,13 @@
-"""The REST face: microdot behind a guard, so that no caller can end the program or take its memory."""
+"""The REST face, behind a guard, so that no caller can end the program or take its memory.
+
+Pages of the author's own go through microdot, which is loaded only then: it costs 8 kB of the heap.
+"""
 
 import asyncio
 import gc
 import select
 import socket
 
-from microdot import Microdot, Request, Response
 from opaca_micro.calling import show
 from opaca_micro.clock import passed_ms, ticks_ms
 from opaca_micro.incoming import Incoming
@@ -33,22 +35,28 @@ _BACKLOG = 8
 class Rest:
     """Serves a container over HTTP.
 
-    `app` is the microdot application; routes that are added to it are served too, to callers with the token.
-
     Args:
         connections: How many are served at a time; the others wait. Streams may take all but one.
         body_bytes: The longest body that is read.
     """
 
     def __init__(self, container, port=80, host="0.0.0.0", connections=3, body_bytes=4096):
-        self.app = Microdot()
-        self.app.options_handler = None
-        self.app.errorhandler(404)(self._answer)
         self._container = container
         self._address = host, port
         self._body_bytes = body_bytes
-        self._connections = connections
-        self._open = []
+        self._connections = [_Connection() for _ in range(connections)]
+        self._app = None
+
+    @property
+    def app(self):
+        """The microdot application: routes that are added to it are served too, to callers with the token."""
+        if self._app is None:
+            from microdot import Microdot
+
+            self._app = Microdot()
+            self._app.options_handler = None
+            self._app.errorhandler(404)(self._unknown)
+        return self._app
 
     async def serve(self):
         """Serve for ever.
@@ -71,19 +79,26 @@ class Rest:
                 if accepting is None or accepting.done():
                     accepting = asyncio.create_task(self._accept(listener))
                 await asyncio.sleep(0.1)
-                self._guard(len(self._open) >= self._connections and poller.poll(0))
+                self._guard(self._free() is None and poller.poll(0))
         finally:
             if accepting:
                 accepting.cancel()
-            for one in self._open:
-                one.task.cancel()
+            for one in self._connections:
+                if one.task:
+                    one.task.cancel()
             listener.close()
             await asyncio.sleep(0)
-            for one in self._open:
+            for one in self._connections:
                 one.end()
 
+    def _free(self):
+        for one in self._connections:
+            if not one.task:
+                return one
+        return None
+
     def _guard(self, is_crowded):
-        for one in self._open:
+        for one in self._connections:
             if one.limit_ms:
                 limit_ms = min(one.limit_ms, _CROWDED_MS) if is_crowded and one.is_reading else one.limit_ms
                 if passed_ms(one.since) > limit_ms:
@@ -91,21 +106,19 @@ class Rest:
 
     async def _accept(self, listener):
         while True:
-            if len(self._open) >= self._connections:
+            one = self._free()
+            if not one:
                 await asyncio.sleep(0.01)
                 continue
-            one = None
             try:
                 if _core:
                     await _readable(listener)
-                    one = _Connection(listener.accept()[0])
+                    one.link = listener.accept()[0]
                 else:
-                    one = _Connection((await asyncio.get_running_loop().sock_accept(listener))[0])
+                    one.link = (await asyncio.get_running_loop().sock_accept(listener))[0]
                 one.task = asyncio.create_task(self._work(one))
-                self._open.append(one)
             except (OSError, MemoryError):  # the caller has gone already, or there is no room
-                if one:
-                    one.link.close()
+                one.end()
                 gc.collect()
                 await asyncio.sleep(0.1)
 
@@ -118,7 +131,6 @@ class Rest:
         except Exception as error:  # noqa: BLE001 - no caller may end the program
             show(error)
         finally:
-            self._open.remove(one)
             one.end()
             gc.collect()
 
@@ -129,39 +141,51 @@ class Rest:
             if not self._container.admits(incoming.headers):
                 raise Refused(403, "this board is called through its platform: its token is missing or wrong")
             body = await incoming.body(self._body_bytes)
-            request = Request(self.app, None, incoming.method, incoming.path, "1.0", incoming.headers, body=body)
-            request.content_type = incoming.headers.get("content-type")
-            request.query_string = incoming.query
             one.allow(0)
-            response = await self.app.dispatch_request(request)
+            answer = await self._answer(incoming, body)
+            body = None
         except Refused as refused:
-            response = _response(error_answer(refused.status, str(refused)))
+            answer = error_answer(refused.status, str(refused))
         except MemoryError:
             gc.collect()
-            response = _response(error_answer(413, "the board has not enough memory for this"))
-        if hasattr(response.body, "__anext__"):
-            await self._stream(one, response)
+            answer = error_answer(413, "the board has not enough memory for this")
+        if hasattr(answer[2], "__anext__"):
+            await self._stream(one, answer)
         else:
-            await one.write(response)
+            await one.write(*answer)
         if incoming.unread_bytes:
             one.allow(_DROP_MS, True)
             await incoming.drop(_DROPPED_BYTES)
 
-    async def _answer(self, request):
-        answer = self._container.answer
-        return _response(
-            await answer(request.method, request.path, request.query_string, request.headers, request.body)
-        )
+    async def _answer(self, incoming, body):
+        if not self._app:
+            return await self._container.answer(incoming.method, incoming.path, incoming.query, incoming.headers, body)
+        from microdot import Request
 
-    async def _stream(self, one, response):
-        pieces = response.body
+        request = Request(self._app, None, incoming.method, incoming.path, "1.0", incoming.headers, body=body)
+        request.content_type = incoming.headers.get("content-type")
+        request.query_string = incoming.query
+        response = await self._app.dispatch_request(request)
+        content_type = response.headers.get("Content-Type", None if response.body == b"" else "text/plain")
+        return response.status_code, content_type, response.body
+
+    async def _unknown(self, request):
+        """What microdot has no route for is the container's."""
+        from microdot import Response
+
+        status, content_type, body = await self._container.answer(
+            request.method, request.path, request.query_string, request.headers, request.body
+        )
+        return Response(body, status, {"Content-Type": content_type} if content_type else None)
+
+    async def _stream(self, one, answer):
+        status, content_type, pieces = answer
         try:
-            if sum([other.is_live for other in self._open]) >= self._connections - 1:
-                await one.write(_response(error_answer(503, "too many streams at a time")))
+            if sum([other.is_live for other in self._connections]) >= len(self._connections) - 1:
+                await one.write(*error_answer(503, "too many streams at a time"))
                 return
             one.is_live = True
-            response.body = ()
-            await one.write(response)
+            await one.write(status, content_type, ())
             async for piece in pieces:
                 await one.add(piece)
         finally:
@@ -169,16 +193,17 @@ class Rest:
 
 
 class _Connection:
-    """A connection that is served."""
+    """A connection that is served, or room for one."""
 
-    def __init__(self, link):
-        self.link = link
-        self.is_live = False
-        self._held = b""
-        self.reader = self.writer = None
-        self.allow(_READ_MS, True)
+    def __init__(self):
+        # Made once: room of this size would be hard to find later.
+        self._buffer = memoryview(bytearray(_PIECE))
+        self.link = self.task = self.reader = self.writer = None
+        self.end()
 
     async def begin(self):
+        """Start to wait for a request."""
+        self.allow(_READ_MS, True)
         self.link.setblocking(False)
         if _core:
             self.reader = self.writer = asyncio.StreamReader(self.link)
@@ -187,9 +212,15 @@ class _Connection:
             self.writer.transport.set_write_buffer_limits(0)
 
     def end(self):
+        """Close it, whatever is still to be sent, and make room for the next."""
         if self.writer and not _core:
             self.writer.transport.abort()
-        self.link.close()
+        if self.link:
+            self.link.close()
+        self.link = self.task = self.reader = self.writer = None
+        self.is_live = False
+        self._used = 0
+        self.allow(0)
 
     def allow(self, limit_ms, is_reading=False):
         """Let what follows take this many milliseconds; 0: as long as it likes."""
@@ -197,11 +228,11 @@ class _Connection:
         self.limit_ms = limit_ms
         self.is_reading = is_reading
 
-    async def write(self, response):
-        body = response.body
-        await self.add("HTTP/1.0 %d %s\r\n" % (response.status_code, response.reason or "-"))
-        for name, value in response.headers.items():
-            await self.add("%s: %s\r\n" % (name, value))
+    async def write(self, status, content_type, body):
+        """Answer; pieces of a generator are gathered, what follows on a live stream is sent as it comes."""
+        await self.add("HTTP/1.0 %d -\r\n" % status)
+        if content_type:
+            await self.add("Content-Type: %s\r\n" % content_type)
         if isinstance(body, (bytes, str)):
             await self.add("Content-Length: %d\r\n" % len(body))
             body = (body,)
@@ -211,27 +242,26 @@ class _Connection:
         await self._send()
 
     async def add(self, piece):
+        """Send a piece, or keep it until there are more."""
         if isinstance(piece, str):
             piece = piece.encode()
-        if len(self._held) + len(piece) > _PIECE:
-            await self._send()
-        self._held = self._held + piece if self._held else piece
-        if self.is_live or len(self._held) >= _PIECE:
-            await self._send()
+        at = 0
+        while at < len(piece):
+            size = min(len(piece) - at, _PIECE - self._used)
+            self._buffer[self._used : self._used + size] = piece[at : at + size]
+            self._used += size
+            at += size
+            if self.is_live or self._used == _PIECE:
+                await self._send()
 
     async def _send(self):
-        if self._held:
+        if self._used:
             self.allow(_WRITE_MS)
-            self.writer.write(self._held)
-            self._held = b""
+            self.writer.write(self._buffer[: self._used])
             await self.writer.drain()
+            self._used = 0
             self.allow(0)
 
 
 def _readable(link):
     yield _core._io_queue.queue_read(link)
-
-
-def _response(answer):
-    status, content_type, body = answer
-    return Response(body, status, {"Content-Type": content_type} if content_type else None)
