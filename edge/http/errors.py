@@ -69,8 +69,12 @@ def generic_reply(status: int, path: str, message: str | None = None) -> Reply:
     body = {
         "timestamp": time.time_ns() // 1_000_000,
         "status": int(status),
-        "error": message or HTTPStatus(status).phrase,
-        # Raw paths may hold bytes that are no UTF-8; they are shown escaped.
-        "path": path.encode("utf-8", "backslashreplace").decode(),
+        "error": _shown(message or HTTPStatus(status).phrase),
+        "path": _shown(path),
     }
     return Reply(encode(body), JSON, int(status))
+
+
+def _shown(text: str) -> str:
+    """Return what came in a head of a request: bytes that are no UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

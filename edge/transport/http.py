@@ -28,6 +28,7 @@ Query: TypeAlias = Sequence[tuple[str, str]]
 # What a board takes of a POST stream at once, because it reads no chunks (contract, Decision 20).
 MAX_UNCHUNKED_BYTES = 4 * 1024
 _MAX_TOKEN_BYTES = 64 * 1024
+_LONGEST_URL = 2048
 
 
 class Kind(Enum):
@@ -78,7 +79,7 @@ class HttpTransport:
     def __init__(self, client: HttpClient, base_url: str, *, token: str = "", kind: Kind = Kind.CONTAINER) -> None:
         self._client = client
         self._base_url = _checked_url(base_url)
-        self._wire_url = self._base_url if self._base_url.isascii() else str(URL(self._base_url))
+        self._wire_url = _as_sent(self._base_url)
         self._kind = kind
         self._headers = {"Content-Type": "application/json; charset=UTF-8"}
         if client.sender_id is not None:
@@ -277,9 +278,24 @@ def _checked_url(base_url: str) -> str:
         is_usable = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
     except ValueError:
         is_usable = False
-    if not is_usable or not base_url.isprintable() or any(mark in base_url for mark in " ?#@\\"):
-        raise ParameterMismatch(f"{base_url[:200]!r}: expected an absolute URL such as http://192.168.1.7:8000")
+    is_usable = is_usable and len(base_url) <= _LONGEST_URL and base_url.isprintable()
+    if not is_usable or any(mark in base_url for mark in " ?#@\\"):
+        raise _no_usable_url(base_url)
     return base_url.rstrip("/")
+
+
+def _as_sent(base_url: str) -> str:
+    """Return a URL as it is sent, which is in ASCII."""
+    if base_url.isascii():
+        return base_url
+    try:
+        return str(URL(base_url))
+    except ValueError:  # a host that can have no name
+        raise _no_usable_url(base_url) from None
+
+
+def _no_usable_url(url: str) -> ParameterMismatch:
+    return ParameterMismatch(f"{url[:200]!r}: expected an absolute URL such as http://192.168.1.7:8000")
 
 
 def _path(*segments: str | None) -> str:

@@ -18,11 +18,18 @@ def _part(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def signed(claims: dict[str, Any], key: bytes = KEY, alg: str = "HS256", **header: Any) -> str:
-    """Return a token with exactly these claims."""
-    head = _part(json.dumps({"alg": alg, **header}).encode())
-    signing_input = f"{head}.{_part(json.dumps(claims).encode())}"
-    digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}.get(alg)
+def signed(
+    claims: dict[str, Any], key: bytes = KEY, alg: Any = "HS256", signed_as: str | None = None, **header: Any
+) -> str:
+    """Return a token with exactly these claims; `signed_as` signs it by another algorithm than it says."""
+    return signed_text(json.dumps(claims), key, {"alg": alg, **header}, signed_as or alg)
+
+
+def signed_text(claims: str, key: bytes = KEY, header: dict[str, Any] | None = None, signed_as: str = "HS256") -> str:
+    """Return a token with these claims as they are written."""
+    head = _part(json.dumps(header or {"alg": "HS256"}).encode())
+    signing_input = f"{head}.{_part(claims.encode('utf-8', 'surrogatepass'))}"
+    digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}.get(signed_as)
     signature = b"" if digest is None else hmac.digest(key, signing_input.encode(), digest)
     return f"{signing_input}.{_part(signature)}"
 

@@ -317,3 +317,11 @@ def test_a_foreign_page_gets_no_token_for_the_asking(tmp_path: Path) -> None:
             # Who shows a token is no page that merely happens to be visited.
             headers = {**foreign, "Authorization": f"Bearer {token_for(body['username'])}"}
             assert platform.ask("DELETE", "/containers/none", headers=headers).text == "false"
+
+
+@pytest.mark.parametrize("header", ["Origin", "Host"])
+def test_a_foreign_page_is_refused_whatever_its_name_consists_of(tmp_path: Path, header: str) -> None:
+    with PlatformThread(tmp_path, secret=KEY) as platform:
+        answer = platform.ask("DELETE", "/containers/none", headers={header: "\xff\xfe"})
+        assert answer.status == 403
+        assert "ALLOWED_" in answer.json()["error"]

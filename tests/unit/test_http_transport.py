@@ -135,6 +135,8 @@ async def test_large_body_is_sent_whole() -> None:
         "http://a@pi",
         "http://p i",
         "http://[::1",
+        "http://ⓛocalhost%:9",
+        "http://pi/" + "x" * 3000,
     ],
 )
 async def test_unusable_base_url_is_the_callers_mistake(url: str) -> None:
