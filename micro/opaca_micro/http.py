@@ -1,0 +1,98 @@
+"""One HTTP request at a time, with bounds on time and memory: how a board talks to its platform."""
+
+import asyncio
+import errno
+import select
+import socket
+import sys
+
+from opaca_micro.clock import passed_ms, ticks_ms
+from opaca_micro.memory import forget
+
+# What is kept of an answer, its header included; the rest is not read.
+_LONGEST = 2048
+
+
+async def request(base, method, path, body=b"", token="", network=None, limit_ms=15000):
+    """Return status and body of an answer.
+
+    It is HTTP/1.0, so that the answer comes in one piece and ends with the connection. Not asyncio's streams: those of
+    MicroPython look names up with the loop standing still, and forget an open socket when a connection takes too long.
+
+    Args:
+        base: `http://host` or `http://host:port`.
+        body: Bytes of JSON, or of bare text.
+        token: What the platform knows us by; empty sends none.
+        network: Knows the name server.
+        limit_ms: For all of it.
+    Raises:
+        OSError: no answer, or none that can be understood.
+    """
+    since = ticks_ms()
+    name = base[7:].rstrip("/")
+    host, _, tcp_port = name.partition(":")
+    head = method + " " + path + " HTTP/1.0\r\nHost: " + name + "\r\nContent-Type: application/json\r\n"
+    if token:
+        head += "Authorization: Bearer " + token + "\r\n"
+    address = await address_of(host, int(tcp_port or 80), network)
+    link = socket.socket()
+    try:
+        link.setblocking(False)
+        poller = select.poll()
+        poller.register(link, select.POLLOUT)
+
+        async def ready():
+            while not poller.poll(0):
+                if passed_ms(since) > limit_ms:
+                    raise OSError("no answer in time")
+                await asyncio.sleep(0.02)
+
+        try:
+            link.connect(address)
+        except OSError as error:
+            if error.args[0] != errno.EINPROGRESS:
+                raise
+        data = (head + "Content-Length: " + str(len(body)) + "\r\n\r\n").encode() + body
+        while data:
+            await ready()
+            data = data[link.send(data) :]
+        poller.modify(link, select.POLLIN)
+        answer = b""
+        while len(answer) < _LONGEST and not _is_whole(answer):
+            await ready()
+            piece = link.recv(512)
+            if not piece:
+                break
+            answer += piece
+    finally:
+        link.close()
+    return _understood(answer)
+
+
+async def address_of(host, tcp_port, network):
+    """Return what `socket.connect` takes to reach a host; raises OSError if nobody knows it."""
+    is_name = bool([c for c in host if c not in "0123456789."])
+    # A computer has a resolver, and no watchdog.
+    if is_name and sys.platform not in ("linux", "darwin", "win32"):
+        from opaca_micro.resolve import resolve
+
+        try:
+            host = await resolve(host, network)
+        finally:
+            forget("resolve")
+    return socket.getaddrinfo(host, tcp_port, 0, socket.SOCK_STREAM)[0][-1]
+
+
+def _is_whole(answer):
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    _, _, rest = head.lower().partition(b"\r\ncontent-length:")
+    size = rest.split(b"\r\n")[0].strip()
+    return bool(gap and size.isdigit() and len(body) >= int(size))
+
+
+def _understood(answer):
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    if not gap or not head.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdigit():
+        raise OSError("an answer that is not HTTP")
+    return int(words[1]), body

@@ -1,0 +1,9 @@
+class Boot:
+    most_failed: int
+    good_after_s: float
+    failed: int
+    reason: str
+    is_safe: bool
+    def __init__(self) -> None: ...
+    def failing(self, reason: str) -> None: ...
+    def good(self) -> None: ...
