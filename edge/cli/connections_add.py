@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
         elif is_new:
             output.line(f"{arguments.platform} is connected")
         else:
-            output.line(f"{arguments.platform} was connected already, or is the platform itself")
+            more = "; a token that was given is used from now on" if wish.token else ""
+            output.line(f"{arguments.platform} was connected already, or is the platform itself{more}")
 
     call_platform(arguments, connect)
 

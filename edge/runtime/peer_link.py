@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from edge.errors import BadAnswer, CalleeError, RemoteError, Unreachable
 from edge.model.descriptions import RuntimePlatform, timestamp
@@ -145,7 +146,7 @@ class PeerLink:
             try:
                 self.take(await self._ask())
             except RemoteError as error:
-                self._answers(PeerState.REFUSED, error.message)
+                self._answers(PeerState.REFUSED, error.message + self._way_out(error))
                 raise
             except BadAnswer as error:
                 self._answers(PeerState.UNREADABLE, error.message)
@@ -154,6 +155,11 @@ class PeerLink:
                 self._does_not_answer(error.message)
                 raise
             self._answers(PeerState.CONNECTED if self._is_followed else PeerState.UNFOLLOWED, "")
+
+    def _way_out(self, error: RemoteError) -> str:
+        if error.cause is None or error.cause.status != HTTPStatus.UNAUTHORIZED:
+            return ""
+        return f'; "opaca-edge connections add {self.url} --logged-in" gives another token'
 
     async def run(self) -> None:
         """Follow the platform until cancelled."""

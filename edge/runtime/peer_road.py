@@ -15,6 +15,9 @@ from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
 from edge.transport.base import NO_OPTIONS, CallOptions, PlatformTransport
 
+# Messages are taken at once by whoever is well: after this it is asked whether the platform still is.
+_DOUBTFUL_S = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Away:
@@ -91,12 +94,12 @@ class PeerRoad:
 
     async def send(self, agent_id: str, message: Message, options: CallOptions = NO_OPTIONS) -> None:
         """Send a message to one agent."""
-        async with self._call():
+        async with self._message():
             await self.line.send(agent_id, message, options)
 
     async def broadcast(self, channel: str, message: Message, options: CallOptions = NO_OPTIONS) -> None:
         """Send a message to all agents that listen on a channel."""
-        async with self._call():
+        async with self._message():
             await self.line.broadcast(channel, message, options)
 
     @asynccontextmanager
@@ -123,6 +126,15 @@ class PeerRoad:
         """Log a user out."""
         async with self._call():
             return await self.line.logout(options)
+
+    @asynccontextmanager
+    async def _message(self) -> AsyncIterator[None]:
+        doubting = asyncio.get_running_loop().call_later(_DOUBTFUL_S, self._doubt, None)
+        try:
+            async with self._call():
+                yield
+        finally:
+            doubting.cancel()
 
     @asynccontextmanager
     async def _call(self, is_reading: bool = False) -> AsyncIterator[None]:

@@ -176,6 +176,7 @@ async def test_a_token_may_be_rotated(pair: Pair) -> None:
         assert (await there.ask("DELETE", "/users/link")).body == b"true"
         assert (await here.invoke("Speak", "/there", text="x")).json["cause"]["statusCode"] == 401
         await wait_for(here, there.url, "refused")
+        assert f"connections add {there.url} --logged-in" in (await here.ask("GET", "/edge/connections")).body.decode()
         await reaches(there, "here")
         assert (await here.connect(there.url, token=await log_in(there))).body == b"false"
         await both_are(here, there, "connected")
