@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,10 @@ class Clock:
     @cached_property
     def boot(self) -> str:
         """Which boot of the machine this is; two times since boot are comparable only within one."""
-        return _BOOT_ID.read_text().strip()
+        try:
+            return _BOOT_ID.read_text().strip()
+        except OSError:
+            return secrets.token_hex(16)  # cannot be told: each start then counts as one
 
     def now_ms(self) -> int:
         """Return the time of day, as Unix time in ms."""

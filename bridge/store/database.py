@@ -5,6 +5,7 @@ Everything here blocks: the writer's thread runs it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -89,6 +90,25 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may use, and those it lies in, unless they are there; on the disk then."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for each in reversed(missing):
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the file system knows no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     """Open the file and load it, or a new one if it is damaged, which is then named in the log.
 
@@ -100,7 +120,6 @@ def open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sql
         NewerSchema: it was written by a newer version.
         OSError, sqlite3.Error: no space, no permission, a broken disk.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         return _connect(path, load)
     except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:  # damaged names are no text, and so on

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.store.clock import Clock
 from bridge.store.event import Entry, Event, event_of
-from bridge.store.inbox_rows import InboxRows, entry_size
+from bridge.store.inbox_rows import InboxRows
 from bridge.store.lanes import Lane
 from bridge.store.ledger import Ledger
 from bridge.store.losses import Losses
@@ -71,7 +71,7 @@ class DeadLetterRows:
     def bury(self, transaction: Transaction, entry: Entry, status: int, why: str) -> None:
         """Move an entry from the inbox here; beyond a thousand the oldest are dropped, and counted."""
         stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
-        size = entry_size(entry)
+        size = entry.size_bytes
         if stream is None or not self._inbox.remove(transaction, stream, entry.row_id, size):
             return
         stream.dead += 1

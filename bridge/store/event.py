@@ -171,6 +171,7 @@ class Entry:
         trying_s: For how long.
         replay: How often it was fetched back from the dead letters.
         row_id: Its place in the inbox.
+        size_bytes: What it counts for in the bounds.
     """
 
     site: str
@@ -183,6 +184,7 @@ class Entry:
     trying_s: float
     replay: int
     row_id: int
+    size_bytes: int
 
     @property
     def idempotency_key(self) -> str:

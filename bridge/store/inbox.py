@@ -10,7 +10,7 @@ from functools import partial
 from bridge.store.clock import Clock
 from bridge.store.dead_letters import DeadLetterRows
 from bridge.store.event import Batch, Entry, Fate, Taken
-from bridge.store.inbox_rows import Arrival, Claimed, InboxRows, entry_size
+from bridge.store.inbox_rows import Arrival, Claimed, InboxRows
 from bridge.store.lanes import Lane
 from bridge.store.ledger import Ledger, StreamState
 from bridge.store.schedule import Key, Pick, Schedule
@@ -62,6 +62,8 @@ class Inbox:
             NotStored: the disk is broken.
         """
 
+        self._writer.check_room()
+
         def take(transaction: Transaction) -> Arrival:
             return self._rows.take(transaction, site, store_id, lane, batch, age_s)
 
@@ -79,7 +81,8 @@ class Inbox:
     async def claim(self, limit: int, lanes: Collection[Lane] = tuple(Lane)) -> list[Entry]:
         """Return entries that are due, at most `limit`, alarms first; none if there are none.
 
-        What has expired is removed and counted on the way. Entries that can expire and were taken before the last boot
+        What has expired is removed and counted on the way; where the disk does not take that, nothing is claimed for
+        some seconds. Entries that can expire and were taken before the last boot
         are held back, with what follows for the same target, until `clock_known`.
         """
         while picks := self._pick(limit, lanes):
@@ -90,6 +93,10 @@ class Inbox:
 
             try:
                 claimed = await self._writer.run(claim, self._clear, is_write=False)
+            except NotStored:
+                for pick in picks:
+                    self._schedule.again(pick.row_id, now_s + _AGAIN_S)
+                return []
             except BaseException:
                 for pick in picks:
                     self._schedule.release(pick.row_id)
@@ -111,7 +118,8 @@ class Inbox:
 
     async def done(self, entry: Entry) -> None:
         """Say that the target took an entry; it is deleted a little later, the target's next one may be claimed now."""
-        self._writer.later(partial(self._rows.played, entry=entry))
+        if not self._writer.is_closed:  # else it is played again after the next start
+            self._writer.later(partial(self._rows.played, entry=entry))
         self._finish(entry)
 
     async def again(self, entry: Entry, after_s: float, why: str = "") -> None:
@@ -132,7 +140,7 @@ class Inbox:
         def expire(transaction: Transaction) -> None:
             stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
             if stream is not None:
-                self._rows.expire(transaction, stream, entry.row_id, entry_size(entry))
+                self._rows.expire(transaction, stream, entry.row_id, entry.size_bytes)
 
         await self._resolve(entry, expire)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bridge.store.clock import Clock, Deadline
 from bridge.store.disk import Disk
-from bridge.store.event import Batch, Entry, Event, Numbered, Taken, event_of, size_of
+from bridge.store.event import Batch, Entry, Numbered, Taken, event_of, size_of
 from bridge.store.lanes import Lane, Refused
 from bridge.store.ledger import Ledger, StreamState
 from bridge.store.losses import Losses
@@ -136,7 +136,7 @@ class InboxRows:
             claimed.entries.append(
                 Entry(
                     stream.site, stream.store_id, stream.lane, seq_of(pick.row_id), event, left_s,
-                    pick.tries, now_s - pick.since_s, row[9] or 0, pick.row_id,
+                    pick.tries, now_s - pick.since_s, row[9] or 0, pick.row_id, row[4],
                 )
             )  # fmt: skip
         return claimed
@@ -150,7 +150,7 @@ class InboxRows:
     def played(self, transaction: Transaction, entry: Entry) -> None:
         """Remove an entry that its target took."""
         stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
-        if stream is not None and self.remove(transaction, stream, entry.row_id, entry_size(entry)):
+        if stream is not None and self.remove(transaction, stream, entry.row_id, entry.size_bytes):
             stream.played += 1
 
     def drop(self, transaction: Transaction, site: str) -> list[int]:
@@ -228,12 +228,6 @@ class InboxRows:
     def _left_ms(self, deadline: Deadline, offset_ms: int | None) -> int | None:
         alive_ms = self._clock.alive_ms()
         return deadline.left_ms(alive_ms, self.boot, None if offset_ms is None else alive_ms + offset_ms)
-
-
-def entry_size(entry: Entry) -> int:
-    """Return what an entry counts for in the bounds."""
-    event: Event = entry.event
-    return size_of(event.route, event.body, event.extra())
 
 
 def check(batch: Batch) -> None:

@@ -143,4 +143,7 @@ class Bursts:
         party = f"towards {total.site}" if total.side == "out" else f"from {total.site}"
         log.warning("lane %s %s loses messages: %s (%d so far)", total.lane.word, party, total.why, total.count)
         if self.on_loss is not None:
-            self.on_loss(total)
+            try:
+                self.on_loss(total)
+            except Exception:
+                log.exception("whoever is told of losses failed")

@@ -66,6 +66,7 @@ class Outbox:
         is_buffered = (buffered or policy.is_buffered) and self._has_place(site, lane, policy, size)
         wish = Wish(site, lane, policy, event, extra, size, expires_in_s, is_buffered)
         try:
+            self._writer.check_room()
             if is_buffered:
                 self._writer.later(partial(self._rows.put, wish=wish), partial(self._wrote, size))
                 self._buffered_bytes += size

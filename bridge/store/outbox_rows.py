@@ -209,7 +209,7 @@ class OutboxRows:
                 return Refused("full", f"{name} is full: {state.count} messages wait, {state.size_bytes} bytes")
         if not self._disk.has_room(transaction.connection, size):
             if policy.when_full is WhenFull.DROP_OLDEST and state.size_bytes >= size:
-                self._drop_bytes(transaction, state, size)
+                self._drop_bytes(transaction, state, size, "disk")
                 return None
             return Refused("disk", f"{name}: the disk has no more room for messages")
         return None
@@ -222,9 +222,10 @@ class OutboxRows:
             most = state.count - policy.max_count + max(1, min(1000, policy.max_count // 100))
             self._drop(transaction, state, self._oldest(transaction, state, state.mark, state.end, most), "full")
         if state.size_bytes + size > policy.max_bytes:
-            self._drop_bytes(transaction, state, state.size_bytes + size - policy.max_bytes + policy.max_bytes // 100)
+            excess = state.size_bytes + size - policy.max_bytes
+            self._drop_bytes(transaction, state, excess + policy.max_bytes // 100, "full")
 
-    def _drop_bytes(self, transaction: Transaction, state: LaneState, size_bytes: int) -> None:
+    def _drop_bytes(self, transaction: Transaction, state: LaneState, size_bytes: int, why: str) -> None:
         after, freed = state.mark, 0
         while freed < size_bytes and (rows := self._oldest(transaction, state, after, state.end, 50)):
             enough: list[Dropped] = []
@@ -234,7 +235,7 @@ class OutboxRows:
                 if freed >= size_bytes:
                     break
             after = enough[-1].seq
-            self._drop(transaction, state, enough, "full")
+            self._drop(transaction, state, enough, why)
 
     def _sweep(self, transaction: Transaction, state: LaneState) -> None:
         now_s = time.monotonic()

@@ -43,7 +43,7 @@ class Pick(NamedTuple):
 
 
 class _Target:
-    __slots__ = ("head", "in_flight", "is_held", "is_listed", "key", "row_ids", "since_s", "tries")
+    __slots__ = ("head", "in_flight", "is_listed", "key", "row_ids", "since_s", "tries")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -54,8 +54,6 @@ class _Target:
         self.in_flight = False
         # In a queue of ready ones or among those that wait for a time.
         self.is_listed = False
-        # Until the sender's clock is known.
-        self.is_held = False
 
     def __len__(self) -> int:
         return len(self.row_ids) - self.head
@@ -81,6 +79,7 @@ class Schedule:
         self._blocked: list[tuple[float, int, _Target]] = []
         self._numbers = count()
         self._turn = 0
+        self._held: set[_Target] = set()
 
     def __len__(self) -> int:
         return sum(map(len, self._targets.values()))
@@ -146,14 +145,13 @@ class Schedule:
         """Say that nobody knows yet whether an entry has expired; the others of its target wait for it."""
         target = self._land(row_id)
         if target is not None:
-            target.is_held = True
+            self._held.add(target)
 
     def unhold(self, site: str) -> None:
         """Say that this can be told now for a site."""
-        for target in self._targets.values():
-            if target.key.site == site and target.is_held:
-                target.is_held = False
-                self._list(target)
+        for target in [target for target in self._held if target.key.site == site]:
+            self._held.remove(target)
+            self._list(target)
 
     def forget(self, row_ids: Iterable[int]) -> None:
         """Take entries out that are no longer there, but for those in flight."""
@@ -166,10 +164,6 @@ class Schedule:
                 if not kept:
                     self._unlist(target)
 
-    def held(self) -> Iterator[Key]:
-        """Name the targets that wait for a clock."""
-        return (target.key for target in self._targets.values() if target.is_held)
-
     def _order(self, lanes: Collection[Lane]) -> Iterator[Lane]:
         if Lane.ALARM in lanes:
             yield Lane.ALARM
@@ -179,12 +173,13 @@ class Schedule:
         yield from (lane for lane in (first, second) if lane in lanes)
 
     def _list(self, target: _Target) -> None:
-        if not (target.in_flight or target.is_listed or target.is_held):
+        if not (target.in_flight or target.is_listed or target in self._held):
             target.is_listed = True
             self._ready[target.key.lane].append(target)
 
     def _unlist(self, target: _Target) -> None:
         del self._targets[target.key]
+        self._held.discard(target)
         if target.is_listed:
             ready = self._ready[target.key.lane]
             if target in ready:

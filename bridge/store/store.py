@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bridge.store.clock import Clock
-from bridge.store.database import Lock, identify, open_database, set_store_id
+from bridge.store.database import Lock, identify, make_folder, open_database, set_store_id
 from bridge.store.dead_letters import DeadLetterRows, DeadLetters
 from bridge.store.disk import Disk
 from bridge.store.figures import Figures, LaneFigures
@@ -137,7 +137,7 @@ class Store:
         return figures
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._path.parent)
         self._lock.take()
         return open_database(self._path, self._load)
 

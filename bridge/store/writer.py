@@ -110,7 +110,7 @@ class Writer:
             is_write: Whether it changes the database, so that what has to be written anyhow may ride along.
 
         Raises:
-            Refused: closed, or too much waits for the disk.
+            Refused: closed.
             NotStored: the disk is full or broken; nothing of the job was kept.
         """
         self._check()
@@ -123,16 +123,19 @@ class Writer:
         """Carry out a job with the next commit, within a second; a full disk only delays it.
 
         Raises:
-            Refused: closed, or too much waits for the disk.
+            Refused: closed.
         """
         self._check()
         self._submit(_Job(run, True, None, after, due_s=time.monotonic() + _LATER_S))
 
+    def check_room(self) -> None:
+        """Raise `Refused` if so much waits for the disk already that no more messages should be accepted."""
+        if self._waiting >= _MOST_WAITING:
+            raise Refused("busy", f"the disk is too slow: {self._waiting} jobs wait to be written to {self._name}")
+
     def _check(self) -> None:
         if self._is_closed:
             raise Refused("closed", "the bridge is stopping: nothing is stored any more")
-        if self._waiting >= _MOST_WAITING:
-            raise Refused("busy", f"the disk is too slow: {self._waiting} jobs wait to be written to {self._name}")
 
     def _submit(self, job: _Job) -> None:
         self._waiting += 1
@@ -223,7 +226,9 @@ class Writer:
                 else:
                     counters = self._one_by_one(connection, jobs)
             else:
-                self._is_failing = self._is_failing and not any(job.is_write for job in jobs)
+                if self._is_failing and any(job.is_write for job in jobs):
+                    self._is_failing = False
+                    log.warning("%s: can be written again", self._name)
         kept = set(self._later)
         self._tell(lambda: self._deliver([job for job in jobs if job not in kept], counters))
 

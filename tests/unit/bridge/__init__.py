@@ -1,0 +1,1 @@
+"""Tests of the bridge's parts, without a broker."""
