@@ -24,13 +24,30 @@ log = logging.getLogger(__name__)
 # A request that nobody answers is sent again, under the same ID, first after this long, then at growing distances.
 _FIRST_RETRY_S = 2.0
 _LONGEST_RETRY_S = 15.0
+# Nothing heard for so long, not even that it is still being executed: it is gone, whatever its presence says.
+_SILENCE_S = 40.0
 _MAX_WAITING = 256
 # What the answering half keeps for requests that come again, and executes at one time.
 _KEPT_ANSWERS = 64
 _KEPT_BYTES = 1024 * 1024
 _MAX_RUNNING = 64
 
+# What is answered to a request that came again while it is executed.
+STILL_RUNNING = 102
+
 Send: TypeAlias = Callable[[Request], None]
+
+
+class _Waiting:
+    """A call that waits: its request, its answer, and when something was last heard of it."""
+
+    __slots__ = ("answer", "heard_s", "request")
+
+    def __init__(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        self.request = request
+        self.answer: asyncio.Future[Answer] = loop.create_future()
+        self.heard_s = loop.time()
 
 
 class Calls:
@@ -43,7 +60,7 @@ class Calls:
         """
         self._party = party
         self._send = send
-        self._waiting: dict[str, tuple[Request, asyncio.Future[Answer]]] = {}
+        self._waiting: dict[str, _Waiting] = {}
 
     @property
     def count(self) -> int:
@@ -65,11 +82,10 @@ class Calls:
             self._send(request)
         except LinkError as error:
             raise Unreachable(f"{self._party} cannot be reached: {error}") from error
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = request, answer
+        waiting = self._waiting[request.id] = _Waiting(request)
         try:
             async with asyncio.timeout(limit_s):
-                return await self._answered(request, answer)
+                return await self._answered(waiting)
         except TimeoutError:
             raise OutcomeUnknown(
                 f"{self._party} did not answer {request.route} in {limit_s:.0f} s; it may have had its effect"
@@ -77,34 +93,42 @@ class Calls:
         finally:
             del self._waiting[request.id]
 
-    async def _answered(self, request: Request, answer: asyncio.Future[Answer]) -> Answer:
+    async def _answered(self, waiting: _Waiting) -> Answer:
         pause_s = _FIRST_RETRY_S
+        loop = asyncio.get_running_loop()
         while True:
-            done, _ = await asyncio.wait([answer], timeout=pause_s)
+            done, _ = await asyncio.wait([waiting.answer], timeout=pause_s)
             if done:
-                return answer.result()
+                return waiting.answer.result()
+            if loop.time() - waiting.heard_s > _SILENCE_S:
+                raise OutcomeUnknown(
+                    f"{self._party} says nothing to {waiting.request.route}, which may have had its effect"
+                )
             pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
             with suppress(LinkError):  # it is asked again when the link is back
-                self._send(request)
+                self._send(waiting.request)
 
     def answered(self, answer: Answer) -> None:
         """Hand an answer to whoever waits for it; one that nobody waits for any more is dropped."""
         waiting = self._waiting.get(answer.id)
-        if waiting is not None and not waiting[1].done():
-            waiting[1].set_result(answer)
+        if waiting is None:
+            return
+        waiting.heard_s = asyncio.get_running_loop().time()
+        if answer.s != STILL_RUNNING and not waiting.answer.done():
+            waiting.answer.set_result(answer)
 
     def ask_again(self) -> None:
         """Send everything that waits once more: the link is back, and the party is the same."""
-        for request, _ in list(self._waiting.values()):
+        for waiting in list(self._waiting.values()):
             with suppress(LinkError):
-                self._send(request)
+                self._send(waiting.request)
 
     def give_up(self, why: str) -> None:
         """End all that wait: the party is gone, and whether it did what was asked is not known."""
-        for request, answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(
-                    OutcomeUnknown(f"{self._party} {why} during {request.route}, which may have had its effect")
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(
+                    OutcomeUnknown(f"{self._party} {why} during {waiting.request.route}, which may have had its effect")
                 )
 
 
@@ -140,6 +164,7 @@ class Answers:
         """Execute a request, or repeat its answer."""
         age_ms = self.age.of(request.t)
         if request.id in self._running:
+            self._send(Answer(id=request.id, s=STILL_RUNNING))
             return
         if request.id in self._done:
             self._send(self._done[request.id])

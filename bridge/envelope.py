@@ -39,6 +39,7 @@ class Presence(_Message):
         st: ID of its durable store.
         sw: Its software.
         m: Tells machines with the same card apart.
+        gw: A site's gateway; others pass it over.
         v: Version of the traffic that it speaks.
     """
 
@@ -49,6 +50,7 @@ class Presence(_Message):
     st: str = ""
     sw: str = ""
     m: str = ""
+    gw: str = ""
     v: int = VERSION
 
 
@@ -84,7 +86,7 @@ class Answer(_Message):
 
     Attributes:
         id: That of the request; empty for a greeting, which only tells the time.
-        s: HTTP status, as the callee's platform gave it.
+        s: HTTP status, as the callee's platform gave it; 102 says that it is still being executed.
         b: Body.
         u: The callee does not know whether it was executed.
         t: When it was sent, in ms by the callee's clock.

@@ -14,7 +14,7 @@ from bridge.envelope import Answer, Presence, Request, Unreadable, new_id, read
 from bridge.executor import Executor
 from bridge.wires import Wires
 from edge.errors import BadInput, Unreachable
-from edge.model.codec import decode
+from edge.model.codec import decode, encode
 from edge.model.descriptions import RuntimePlatform
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Remote:
         executor: Plays its calls at the local platform.
         presence: What it said of itself last; None before that.
         away_since_s: Unix time since when it is not there; None while it is, or if it was never seen.
-        info: Its `/info` as it is; None if it is not known.
+        info: Its `/info`; None if it is not known.
         description: The same, decoded.
         on_change: Called when its description has changed, or it came or went.
     """
@@ -49,6 +49,7 @@ class Remote:
         self.presence: Presence | None = None
         self.away_since_s: float | None = None
         self.info: bytes | None = None
+        self._described = b""
         self.description: RuntimePlatform | None = None
         self.on_change: list[Callable[[], None]] = []
         self.link_problem: Callable[[], str] = lambda: ""
@@ -121,14 +122,14 @@ class Remote:
 
     def describe(self, payload: bytes) -> bool:
         """Take its `/info`, deflated or not; returns whether it is another one. `Unreadable` if it is none."""
-        info = inflated(payload)
-        if info == self.info:
+        if payload == self._described:
             return False
         try:
-            description = decode(info, RuntimePlatform, ignored=set())
+            description = decode(inflated(payload), RuntimePlatform, ignored=set())
         except BadInput as error:
             raise Unreadable(f"not a platform's description: {error.message}") from error
-        self.info, self.description = info, description
+        # Written anew: a platform that decodes strictly must not meet what only a later version knows.
+        self._described, self.info, self.description = payload, encode(description), description
         self._changed()
         return True
 

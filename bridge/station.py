@@ -161,16 +161,16 @@ class Station:
                 carrier.went(remote)
 
     async def _introduce(self) -> None:
-        """Say who and what we are; first the description, so that it is there when somebody sees us come."""
+        """Say who and what we are: only who has been seen is listened to."""
         identity = self.identity
         presence = Presence(
             on=1, ep=self._epoch, kind=self._kind, h=self._hash, st=identity.store_id, sw=identity.software,
-            m=identity.machine,
+            m=identity.machine, gw=identity.serves,
         )  # fmt: skip
         try:
+            await self.link.deliver(self._own_topic, write(presence), retain=True)
             if self._info:
                 await self.large.retained(self._info_topic, deflated(self._info))
-            await self.link.deliver(self._own_topic, write(presence), retain=True)
         except LinkError as error:
             log.warning("%s: could not introduce itself: %s", identity.name, error)
             return
@@ -199,12 +199,15 @@ class Station:
 
     def _routed(self, incoming: Incoming) -> bool:
         address = self._topics.read(incoming.topic)
-        remote = None if address is None else self._remote_of(address, incoming)
-        if address is None or remote is None:
+        if address is None:
             return False
         payload = incoming.payload
+        presence = read_presence(payload) if address.kind == "st" else None
+        remote = self._remote_of(address, presence)
+        if remote is None:
+            return False
         if address.kind == "st":
-            self._seen(remote, payload, incoming.is_retained)
+            self._seen(remote, presence, incoming.is_retained)
         elif address.kind == "info":
             if payload:
                 remote.describe(payload)
@@ -222,20 +225,24 @@ class Station:
         remote.answers.age.of(answer.t)
         remote.calls.answered(answer)
 
-    def _remote_of(self, address: Address, incoming: Incoming) -> Remote | None:
+    def _remote_of(self, address: Address, presence: Presence | None) -> Remote | None:
         """Return whose message it is, None if it is nobody's we serve."""
         identity = self.identity
         if identity.is_gateway:
             if address.is_gateway or address.direction == "dn":
                 return None
             known = self.remotes.get(address.party)
-            if known is not None or (address.kind == "st" and not incoming.payload):
+            if known is not None or presence is None or presence.gw not in ("", identity.name):
                 return known
-            return self._new_remote(address.party) if address.kind in ("st", "info") else None
+            return self._new_remote(address.party)
         if address.is_gateway:
             if address.party != identity.serves:
                 return None
-        elif address.party != identity.name or address.direction != "dn":
+        elif (
+            address.party != identity.name
+            or address.direction != "dn"
+            or (address.kind == "rq" and address.name != identity.serves)
+        ):
             return None
         return self.remotes.get(identity.serves) or self._new_remote(identity.serves)
 
@@ -259,8 +266,7 @@ class Station:
             tell(remote)
         return remote
 
-    def _seen(self, remote: Remote, payload: bytes, is_retained: bool) -> None:
-        presence = read_presence(payload)
+    def _seen(self, remote: Remote, presence: Presence | None, is_retained: bool) -> None:
         if presence is None:
             if not is_retained:
                 self._forget(remote)
