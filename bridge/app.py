@@ -19,6 +19,7 @@ from bridge.gate import TokenGate
 from bridge.joining import Joining
 from bridge.lanes import Lanes
 from bridge.local import LocalPlatform
+from bridge.operation import Operation
 from bridge.player import Player
 from bridge.proxy import PartyRoutes, Proxy
 from bridge.relay import Relay
@@ -31,13 +32,13 @@ from bridge.tasks import Tasks
 from bridge.telemetry import Telemetry
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
-from edge.http.routes import RouteTable
 from edge.http.server import HttpServer, listen
 from edge.transport.authorities import Authorities
 
 # Bodies above this are refused, naming the limit.
 _LIMITS = Limits(max_body_bytes=1024 * 1024, max_bodies_bytes=32 * 1024 * 1024)
 _TOKEN_FILE = "bridge-token"  # noqa: S105 - the name of the file
+_ADDRESS_FILE = "bridge-address"
 
 
 async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[str], None] | None = None) -> None:
@@ -57,6 +58,8 @@ async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[s
     try:
         url = config.public_url or _url(config.host, listening.getsockname()[1])
         async with _parts(config, url, token) as dispatcher, HttpServer(dispatcher, [listening], _LIMITS):
+            # Where the command finds it, whichever port the system chose.
+            (config.state_dir / _ADDRESS_FILE).write_text(_url(config.host, listening.getsockname()[1]) + "\n")
             if on_ready is not None:
                 on_ready(url)
             await stop.wait()
@@ -103,7 +106,8 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[Di
         tasks.keep(joining.run, "joining")
         tasks.keep(Player(store, executor_of, tasks).run, "player")
         proxy = Proxy(remotes, token, relay, streams, Subscriptions())
-        routes = PartyRoutes(proxy.routes(), RouteTable([]))
+        operation = Operation(url, config.platform, stations, joining, store, streams, telemetry)
+        routes = PartyRoutes(proxy.routes(), operation.routes())
         yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS)
 
 

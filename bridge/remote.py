@@ -35,6 +35,7 @@ class Remote:
         executor: Plays its calls at the local platform.
         presence: What it said of itself last; None before that.
         away_since_s: Unix time since when it is not there; None while it is, or if it was never seen.
+        since_s: Unix time of its last coming or going; None if it was never seen.
         info: Its `/info`; None if it is not known.
         description: The same, decoded.
         on_change: Called when its description has changed, or it came or went.
@@ -48,6 +49,7 @@ class Remote:
         self.executor = executor
         self.presence: Presence | None = None
         self.away_since_s: float | None = None
+        self.since_s: float | None = None
         self.info: bytes | None = None
         self._described = b""
         self.description: RuntimePlatform | None = None
@@ -107,6 +109,8 @@ class Remote:
         known, self.presence = self.presence, presence
         if presence.on:
             self.away_since_s = None
+            if not (known and known.on and known.ep == presence.ep):
+                self.since_s = time.time()
             if known is None or not known.on or known.ep != presence.ep:
                 log.info("%s is there", self.name)
                 # Whoever waits for the connection before this one waits in vain.
@@ -115,7 +119,7 @@ class Remote:
             self.presence = known  # the late will of an earlier connection
             return
         elif known is None or known.on:
-            self.away_since_s = time.time()
+            self.away_since_s = self.since_s = time.time()
             log.info("%s is away", self.name)
             self.calls.give_up("went away")
         self._changed()

@@ -87,6 +87,11 @@ class Link:
         return self._connection is not None
 
     @property
+    def where(self) -> str:
+        """The broker's address."""
+        return f"{self._broker.host}:{self._broker.port}"
+
+    @property
     def is_v5(self) -> bool:
         """Whether it speaks MQTT 5."""
         return self._is_v5

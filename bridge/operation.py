@@ -1,0 +1,298 @@
+"""What an operator asks the bridge itself, below `/_bridge/`: how it is doing, what waits, what was refused.
+
+The token is the one that the local platform shows; the command reads it from the state directory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from bridge.joining import Joining
+from bridge.relay import LANES
+from bridge.remote import Remote
+from bridge.station import Station
+from bridge.store import Lane, Store
+from bridge.streams import Streams
+from bridge.telemetry import Telemetry
+from edge.errors import NotFound, ParameterMismatch
+from edge.http.caller import Role
+from edge.http.replies import Kind, Reply, boolean_reply, json_reply
+from edge.http.request import Request
+from edge.http.routes import Handler, Route, RouteTable
+
+_MOST = 1000
+
+
+class LinkStatus(Struct, kw_only=True):
+    """One link. Times are Unix seconds; `problem` says in words why there is no connection."""
+
+    name: str
+    role: str
+    broker: str
+    connected_since: float | None
+    away_since: float | None
+    problem: str
+    attempts: int
+    connections: int
+    mqtt: str
+
+
+class SiteStatus(Struct, kw_only=True):
+    """One remote party. `joined` says whether the local platform is connected to it."""
+
+    name: str
+    state: str
+    since: float | None
+    software: str
+    agents: int
+    joined: bool
+    calls: int
+    role: str | None
+    allow: list[str]
+    url: str
+
+
+class LaneStatus(Struct, kw_only=True):
+    """One lane with one party, both ways: what waits to be sent, and what waits to be played."""
+
+    site: str
+    lane: str
+    waiting: int
+    waiting_bytes: int
+    oldest_s: float | None
+    accepted: int
+    acknowledged: int
+    lost: dict[str, int]
+    refused: int
+    to_play: int
+    to_play_bytes: int
+    played: int
+    dead: int
+    missed: dict[str, int]
+
+
+class BridgeStatus(Struct, kw_only=True):
+    """The bridge as a whole."""
+
+    url: str
+    platform: str
+    store: str
+    since: float
+    links: list[LinkStatus]
+    sites: list[SiteStatus]
+    lanes: list[LaneStatus]
+    streams: int
+    dead_letters: int
+    written_today_bytes: int | None
+    file_bytes: int
+    telemetry_passed_over: int
+
+
+class Waiting(Struct, kw_only=True):
+    """One message that waits to be sent; `accepted_ms` is Unix time by the clock of then."""
+
+    site: str
+    lane: str
+    seq: int
+    accepted_ms: int
+    route: str
+    body: str
+
+
+class Refused(Struct, kw_only=True):
+    """One message that its target refused for good."""
+
+    id: int
+    site: str
+    lane: str
+    seq: int
+    route: str
+    body: str
+    status: int
+    why: str
+    died_ms: int
+
+
+class Queue(Struct, kw_only=True):
+    """What waits, and what was refused."""
+
+    waiting: list[Waiting]
+    refused: list[Refused]
+
+
+class Operation:
+    """Handlers of the bridge's own routes."""
+
+    def __init__(
+        self,
+        url: str,
+        platform: str,
+        stations: Sequence[Station],
+        joining: Joining,
+        store: Store,
+        streams: Streams,
+        telemetry: Telemetry,
+    ) -> None:
+        self._url = url
+        self._platform = platform
+        self._stations = stations
+        self._joining = joining
+        self._store = store
+        self._streams = streams
+        self._telemetry = telemetry
+        self._since_s = time.time()
+
+    def routes(self) -> RouteTable:
+        """Return them."""
+
+        def route(method: str, path: str, handler: Handler) -> Route:
+            return Route(
+                method=method,
+                path=f"/_bridge{path}",
+                handler=handler,
+                role=Role.ADMIN,
+                produces=Kind.JSON,
+                has_cors=False,
+            )
+
+        return RouteTable(
+            [
+                route("GET", "/status", self._status),
+                route("GET", "/queue", self._queue),
+                route("POST", "/refused/{id}/replay", self._replay),
+                route("DELETE", "/refused/{id}", self._drop_refused),
+                route("DELETE", "/queue/{site}/{lane}", self._drop),
+            ]
+        )
+
+    async def _status(self, request: Request) -> Reply:
+        figures = await self._store.figures()
+        lanes = [
+            LaneStatus(
+                site=site,
+                lane=lane.word,
+                waiting=one.waiting,
+                waiting_bytes=one.waiting_bytes,
+                oldest_s=one.oldest_s,
+                accepted=one.last_seq,
+                acknowledged=one.acknowledged,
+                lost=one.lost,
+                refused=one.refused,
+                to_play=one.to_play,
+                to_play_bytes=one.to_play_bytes,
+                played=one.played,
+                dead=one.dead,
+                missed=one.missed,
+            )
+            for (site, lane), one in sorted(figures.lanes.items())
+        ]
+        return json_reply(
+            BridgeStatus(
+                url=self._url,
+                platform=self._platform,
+                store=self._store.store_id,
+                since=self._since_s,
+                links=[_link(station) for station in self._stations],
+                sites=[self._site(remote) for station in self._stations for remote in station.remotes.values()],
+                lanes=lanes,
+                streams=self._streams.count,
+                dead_letters=figures.dead_letters,
+                written_today_bytes=figures.written_today_bytes,
+                file_bytes=figures.file_bytes,
+                telemetry_passed_over=self._telemetry.passed_over,
+            )
+        )
+
+    def _site(self, remote: Remote) -> SiteStatus:
+        presence, access = remote.presence, remote.executor.access
+        return SiteStatus(
+            name=remote.name,
+            state="connected" if remote.is_there else "away",
+            since=remote.since_s,
+            software="" if presence is None else presence.sw,
+            agents=len(remote.agent_ids()),
+            joined=remote.name in self._joining.joined,
+            calls=remote.calls.count,
+            role=access.role,
+            allow=list(access.allow),
+            url=f"{self._url}/{remote.name}",
+        )
+
+    async def _queue(self, request: Request) -> Reply:
+        site, lane = request.query.text("site"), request.query.text("lane")
+        lanes = list(Lane) if lane is None else [_lane(lane)]
+        sites = sorted(self._store.outbox.sites()) if site is None else [site]
+        waiting = [
+            Waiting(
+                site=name,
+                lane=each.word,
+                seq=seq,
+                accepted_ms=at_ms,
+                route=event.route,
+                body=(event.body or b"").decode("utf-8", "replace")[:1000],
+            )
+            for name in sites
+            for each in lanes
+            for seq, at_ms, event in await self._store.outbox.list(name, each, most=_MOST)
+        ]
+        refused = [
+            Refused(
+                id=letter.letter_id,
+                site=letter.site,
+                lane=letter.lane.word,
+                seq=letter.seq,
+                route=letter.event.route,
+                body=(letter.event.body or b"").decode("utf-8", "replace")[:1000],
+                status=letter.status,
+                why=letter.why,
+                died_ms=letter.died_ms,
+            )
+            for letter in await self._store.dead_letters.list()
+            if site in (None, letter.site) and letter.lane in lanes
+        ]
+        return json_reply(Queue(waiting=waiting[:_MOST], refused=refused))
+
+    async def _replay(self, request: Request) -> Reply:
+        return boolean_reply(await self._store.dead_letters.replay(_number(request)))
+
+    async def _drop_refused(self, request: Request) -> Reply:
+        return boolean_reply(await self._store.dead_letters.drop(_number(request)))
+
+    async def _drop(self, request: Request) -> Reply:
+        site, lane = request.parameters["site"], _lane(request.parameters["lane"])
+        if site not in self._store.outbox.sites():
+            raise NotFound(f"nothing was ever sent to {site!r}")
+        seq = request.query.integer("seq", 0)
+        return json_reply(await self._store.outbox.drop(site, lane, seq or None))
+
+
+def _link(station: Station) -> LinkStatus:
+    figures, identity = station.link.figures, station.identity
+    return LinkStatus(
+        name=identity.name,
+        role="gateway" if identity.is_gateway else "device",
+        broker=station.link.where,
+        connected_since=figures.connected_since,
+        away_since=figures.away_since,
+        problem=figures.problem,
+        attempts=figures.attempts,
+        connections=figures.connections,
+        mqtt="5" if station.link.is_v5 else "3.1.1",
+    )
+
+
+def _lane(word: str) -> Lane:
+    lane = LANES.get(word)
+    if lane is None:
+        raise ParameterMismatch(f"{word!r}: expected a lane: {', '.join(LANES)}")
+    return lane
+
+
+def _number(request: Request) -> int:
+    text = request.parameters["id"]
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise ParameterMismatch(f"{text[:50]!r}: expected the number of a refused message")
+    return int(text)
