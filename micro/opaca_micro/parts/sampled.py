@@ -6,6 +6,9 @@ from opaca_micro.agent import Failed
 from opaca_micro.clock import ticks_diff, ticks_ms
 
 
+_AGAIN_S = 5
+
+
 class Sampled:
     """The last result of a sensor, good or bad; it counts until the sensor may be asked again."""
 
@@ -60,12 +63,14 @@ def offered(agent, action, read, text, quantity, channel=None, every_s=60, resul
 
     async def publish():
         while True:
+            is_told = True
             try:
                 value = read()
-                await agent.broadcast(channel, await value if hasattr(value, "send") else value)
+                is_told = await agent.broadcast(channel, await value if hasattr(value, "send") else value)
             except Failed as error:
                 print("not broadcast on", channel + ":", error)
-            await asyncio.sleep(every_s)
+            # Not there yet: the network has only begun, as a rule.
+            await asyncio.sleep(every_s if is_told else min(every_s, _AGAIN_S))
 
     agent.job(publish)
 
