@@ -17,7 +17,7 @@ from edge.cli.boards_known import requires_auth, user_of
 from edge.cli.boards_token import first_token
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
-from edge.cli.platform import Platform, call_platform, client_arguments
+from edge.cli.platform import ANSWER_S, Platform, call_platform, client_arguments
 from edge.cli.users_known import known_users
 from edge.config import environment, state_folder
 from edge.errors import OpacaError
@@ -92,12 +92,26 @@ async def _advise(platform: Platform, output: Output, container_id: str) -> None
         container = await platform.get("/containers/" + quote(container_id, safe=""), AgentContainer)
     except (OpacaError, Failed):
         return  # it goes on without advice
-    output.line("what to try in another terminal:")
+    output.line("in another terminal:")
     for agent in container.agents:
         for action in agent.actions:
             needed = [name for name, parameter in action.parameters.items() if parameter.required]
             given = "".join(f" {name}=..." for name in needed)
-            output.line(f"  opaca-edge invoke {action.name}{given} --agent {agent.agent_id}")
+            value = "" if needed else await _value(platform, action.name, agent.agent_id, container_id)
+            output.line(f"  opaca-edge invoke {action.name}{given} --agent {agent.agent_id}{value}")
+
+
+async def _value(platform: Platform, action: str, agent_id: str, container_id: str) -> str:
+    """Return what a sensor gives, asked through the platform; what may move something is not asked."""
+    if not action.startswith("Get"):
+        return ""
+    path = f"/invoke/{quote(action, safe='')}/{quote(agent_id, safe='')}"
+    try:
+        async with platform.patience(ANSWER_S):
+            body = await platform.transport.request("POST", path, (("containerId", container_id),), b"{}")
+    except (OpacaError, Failed):
+        return ""
+    return f"    gives {body.decode('utf-8', 'replace')}"
 
 
 @contextmanager

@@ -37,12 +37,13 @@ def _blocks(section: str) -> list[Block]:
 
 
 class Reader:
-    """Somebody with two terminals: one where the platform runs, one for everything else."""
+    """Somebody with three terminals: one where the platform runs, one for a board, one for everything else."""
 
     def __init__(self, folder: Path, tcp_port: int) -> None:
         self._folder = folder
         self._port = str(tcp_port)
         self._platform: subprocess.Popen[bytes] | None = None
+        self._board: subprocess.Popen[bytes] | None = None
         self._environment = dict(os.environ, PORT=self._port, STATE_DIR=str(folder / "state"), LOG_LEVEL="warning")
 
     def start(self, command: str) -> None:
@@ -69,6 +70,28 @@ class Reader:
             platform.send_signal(signal.SIGINT)
             assert platform.wait(10) == 0
 
+    def switch_on(self, command: str) -> None:
+        """Type the command that runs a board, and let it go on."""
+        with (self._folder / "board").open("wb") as shown:
+            environment = self._environment | {"OPACA_EDGE_URL": f"http://127.0.0.1:{self._port}"}
+            self._board = subprocess.Popen(
+                command.split(), cwd=self._folder, env=environment, stdout=shown, stderr=subprocess.STDOUT
+            )
+
+    def reads(self, text: str) -> None:
+        """Look at the board's terminal until all lines of a text are there; IDs, ports and numbers differ."""
+        give_up_at = time.monotonic() + 15
+        while left := _without_numbers(text) - _without_numbers((self._folder / "board").read_text()):
+            assert time.monotonic() < give_up_at, f"never shown: {left}"
+            time.sleep(0.02)
+
+    def switch_off(self) -> None:
+        """Press Ctrl-C there."""
+        board, self._board = self._board, None
+        if board is not None:
+            board.send_signal(signal.SIGINT)
+            assert board.wait(10) == 0
+
     def type(self, command: str) -> str:
         """Type a command that ends, and return what it prints; of an endless one the first two lines."""
         command = command.strip().replace(":8000", f":{self._port}")
@@ -86,30 +109,53 @@ class Reader:
 def reader(tmp_path: Path, unused_tcp_port: int) -> Iterator[Reader]:
     """A reader in a folder that looks like a fresh clone."""
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in ("scripts", "examples", ".venv/bin/opaca-edge"):
+    for name in ("scripts", "examples", "firmware-examples", ".venv/bin/opaca-edge"):
         (tmp_path / name).symlink_to(ROOT / name)
     reader = Reader(tmp_path, unused_tcp_port)
     yield reader
+    reader.switch_off()
     reader.stop()
 
 
 @pytest.mark.timeout(90)
 @pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
 def test_five_minutes_go_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
-    blocks = _blocks("Five minutes")
-    assert len(blocks) > 8
-    said = ""
+    assert _follow(reader, tmp_path, "Five minutes") > 8
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+def test_a_board_shows_its_value_through_the_platform_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
+    reader.start("scripts/run")
+    assert _follow(reader, tmp_path, "A board") > 3
+
+
+def _follow(reader: Reader, folder: Path, section: str) -> int:
+    """Do what a section says, and return how many blocks it has."""
+    said = None
+    blocks = _blocks(section)
     for block in blocks:
         if block.file:
-            (tmp_path / block.file).write_text(block.text)
+            (folder / block.file).write_text(block.text)
         elif block.language == "sh" and block.text.startswith("scripts/run"):
             reader.start(block.text)
+        elif block.language == "sh" and "boards virtual" in block.text:
+            reader.switch_on(block.text)
+            said = None
         elif block.language == "sh":
             said = reader.type(block.text)
+        elif said is None:
+            reader.reads(block.text)
         elif block.language == "json":
             assert _shape(json.loads(said)) == _shape(json.loads(block.text))
         else:
             assert said == block.text
+    return len(blocks)
+
+
+def _without_numbers(text: str) -> set[str]:
+    plain = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+    return set(re.sub(r"\d+(\.\d+)?", "N", plain).splitlines())
 
 
 def _shape(value: object) -> object:
