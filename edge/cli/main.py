@@ -70,6 +70,12 @@ VERBS = {
     "boards remove": Verb(
         "boards_remove", "remove boards, their tokens and containers", "opaca-edge boards remove greenhouse-1"
     ),
+    "bridge status": Verb(
+        "bridge_status", "show links, sites and lanes of the bridge", "opaca-edge bridge status --watch"
+    ),
+    "bridge queue": Verb("bridge_queue", "list what waits and what was refused", "opaca-edge bridge queue greenhouse"),
+    "bridge replay": Verb("bridge_replay", "play refused messages again", "opaca-edge bridge replay 17 18"),
+    "bridge drop": Verb("bridge_drop", "forget refused or waiting messages", "opaca-edge bridge drop 17"),
     "bridge run": Verb("bridge_run", "run the bridge alone, beside a platform", "opaca-edge bridge run"),
     "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
     "login": Verb("login", "log in at a platform", "opaca-edge login --user eve"),

@@ -1,0 +1,52 @@
+"""`bridge drop`: forget what was refused, or what waits."""
+
+from __future__ import annotations
+
+import argparse
+from urllib.parse import quote
+
+from edge.cli.bridge_known import bridge_arguments, call_bridge
+from edge.cli.bridge_replay import wanted
+from edge.cli.failures import ExitCode, Failed
+from edge.cli.output import Output, counted
+from edge.cli.platform import Platform
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `bridge drop` takes."""
+    parser.add_argument("id", metavar="ID", nargs="*", type=int, help="numbers of refused messages")
+    parser.add_argument("--all", action="store_true", help="all refused messages")
+    parser.add_argument("--site", metavar="SITE", help="what waits to be sent to a site, with --lane")
+    parser.add_argument("--lane", metavar="LANE", help="the lane: alarm, message, telemetry")
+    parser.add_argument("--number", metavar="N", type=int, help="one message of the lane only")
+    bridge_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Drop messages; what waited to be sent is reported to the other end as lost."""
+    if (arguments.site is None) != (arguments.lane is None):
+        raise Failed("--site and --lane belong together", ExitCode.USAGE)
+
+    async def work(platform: Platform, output: Output) -> None:
+        if arguments.site is not None:
+            path = f"/_bridge/queue/{quote(arguments.site, safe='')}/{quote(arguments.lane, safe='')}"
+            query = [] if arguments.number is None else [("seq", str(arguments.number))]
+            dropped = int(await platform.transport.request("DELETE", path, query))
+            _tell(dropped, output)
+            return
+        ids = await wanted(platform, arguments.id, is_all=arguments.all)
+        missing = [
+            each for each in ids if await platform.transport.request("DELETE", f"/_bridge/refused/{each}") != b"true"
+        ]
+        _tell(len(ids) - len(missing), output)
+        if missing:
+            raise Failed(f"there is no refused message {', '.join(map(str, missing))}")
+
+    call_bridge(arguments, work)
+
+
+def _tell(dropped: int, output: Output) -> None:
+    if output.is_json:
+        output.json({"dropped": dropped})
+    else:
+        output.line(f"{counted(dropped, 'message')} dropped")
