@@ -76,7 +76,9 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         session, self._session = self._session, None
-        self._sockets = None  # has no connections of its own
+        sockets, self._sockets = self._sockets, None
+        if sockets is not None:
+            sockets.detach()  # has no connections of its own
         if session is not None:
             await session.close()
 
