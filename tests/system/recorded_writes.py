@@ -29,7 +29,8 @@ _TRACED = (
 _LONGEST_WRITE_BYTES = 64 * 1024 * 1024
 _END_S = 10.0
 
-_LINE = re.compile(r"(\d+) (\d+\.\d+) (.*)", re.DOTALL)
+# Short process IDs are padded.
+_LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)", re.DOTALL)
 _WHOLE = re.compile(r"(\w+)\((.*)\) += (.*)", re.DOTALL)
 _BEGUN = re.compile(r"(\w+)\((.*) <unfinished \.\.\.>", re.DOTALL)
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)", re.DOTALL)
@@ -137,7 +138,7 @@ class Recorder:
 
     def wait_for(self, pid: int) -> None:
         """Wait until all is written of a program that has ended."""
-        end = re.compile(rb"^%d \S+ \+\+\+ (exited|killed)" % pid, re.MULTILINE)
+        end = re.compile(rb"^%d +\S+ \+\+\+ (exited|killed)" % pid, re.MULTILINE)
         give_up_at = time.monotonic() + _END_S
         while time.monotonic() < give_up_at:
             with self.trace.open("rb") as trace:
