@@ -5,7 +5,6 @@ import asyncio
 from opaca_micro.agent import Failed
 from opaca_micro.clock import ticks_diff, ticks_ms
 
-
 _AGAIN_S = 5
 
 
