@@ -121,7 +121,7 @@ class Connections:
         """
         for stored, info in await self._stored.load():
             if are_kept and stored.is_confirmed and not stored.is_removed:
-                self._follow(self._link(stored, info))
+                self._restore(stored, info)
                 continue
             try:
                 await self._users.remove(stored.url)
@@ -190,6 +190,8 @@ class Connections:
         known = self._links.get(identity(url))
         if known is not None:
             await self._take_token(known, wish.token)
+            if wish.connect_back and not known.stored.connects_back:
+                await self._add_back(call, known)
             return False
         line = self._dial(url, wish.token or "")
         info = await self._info(line)
@@ -219,6 +221,23 @@ class Connections:
         url = stored.url
         await self._stored.put(stored)  # so that a user is found even if the power fails now
         undo.push_async_callback(self._forget, url)
+        issued = await self._hand_over_token(call, line, url)
+        undo.push_async_callback(self._call_off, line)
+        return msgspec.structs.replace(stored, **issued)
+
+    async def _add_back(self, call: Call, link: PeerLink) -> None:
+        """Have a connected platform connect to this one; if it does not, it stays connected as it was."""
+        try:
+            issued = await self._hand_over_token(call, link.road.line, link.url)
+        except BaseException:
+            await self._users.remove(link.url)
+            raise
+        stored = await self._stored.change(link.url, connects_back=True, **issued)
+        if stored is not None:
+            link.use(stored)
+
+    async def _hand_over_token(self, call: Call, line: PlatformTransport, url: str) -> dict[str, Any]:
+        """Make a platform's user and have the platform connect to this one; returns what is to be stored of that."""
         token = await self._users.make(url, call.caller.name)
         wish = ConnectionRequest(url=self._facts.base_url, token=token)
         try:
@@ -230,9 +249,8 @@ class Connections:
         except (OutcomeUnknown, BadAnswer):
             await self._call_off(line)
             raise
-        undo.push_async_callback(self._call_off, line)
         issued_ms = 0 if token is None else time.time_ns() // 1_000_000
-        return msgspec.structs.replace(stored, issued_ms=issued_ms, key_mark=self._users.key_mark)
+        return {"issued_ms": issued_ms, "key_mark": self._users.key_mark}
 
     async def _disconnect(self, call: Call, url: str, wish: ConnectionRequest) -> bool:
         async with self._turn(url):
@@ -266,6 +284,7 @@ class Connections:
         stored = await self._stored.change(link.url, token=token)
         if stored is not None:
             link.use(stored)
+            self._upkeep.soon()
             log.info("%s is called with another token from now on", link.url)
 
     async def _info(self, line: PlatformTransport) -> bytes:
@@ -294,10 +313,23 @@ class Connections:
     def _link(self, stored: StoredConnection, info: bytes) -> PeerLink:
         return PeerLink(stored, self._dial, PeerDefinitions(stored.url, self._definitions_of), self._timing, info)
 
+    def _restore(self, stored: StoredConnection, info: bytes) -> None:
+        try:
+            try:
+                link = self._link(stored, info)
+            except BadAnswer as error:
+                log.error("what was stored of %s cannot be read: %s", stored.url, error.message)
+                link = self._link(stored, b"")
+        except OpacaError as error:
+            log.error("the stored connection to %s cannot be used: %s", stored.url, error.message)
+        else:
+            self._follow(link)
+
     def _follow(self, link: PeerLink) -> None:
         key = identity(link.url)
         self._links[key] = link
         self._directory.put_peer(link.peer)
+        self._upkeep.soon()
         name = f"connection to {link.url}"
         self._following[key] = self._group.create_task(self._supervise(name, link.run), name=name)
 

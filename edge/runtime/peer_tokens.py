@@ -11,6 +11,7 @@ from msgspec import Struct
 from edge.errors import BadInput
 from edge.model.codec import decode
 from edge.model.descriptions import timestamp
+from edge.model.json_value import JsonValue
 
 # What a token that says nothing about its making was probably given: the reference's login token lasts an hour.
 _SHORT_LIFE_S = 3600.0
@@ -46,21 +47,32 @@ class TokenLife(Struct, frozen=True):
 
 
 class _Claims(Struct):
+    sub: JsonValue = None
     iat: float | None = None
     exp: float | None = None
 
 
 def life_of(token: str) -> TokenLife | None:
     """Return the life of a token; None for one that is no JWT or has no end. Nothing is verified."""
+    claims = _claims(token)
+    if claims is None or claims.exp is None:
+        return None
+    issued_s = claims.iat if claims.iat is not None and claims.iat < claims.exp else claims.exp - _SHORT_LIFE_S
+    return TokenLife(issued_s, claims.exp)
+
+
+def is_for(token: str, user: str) -> bool:
+    """Tell whether a token says that it is for a user. Nothing is verified."""
+    claims = _claims(token)
+    return claims is not None and claims.sub == user
+
+
+def _claims(token: str) -> _Claims | None:
     parts = token.split(".")
     if len(parts) != 3:
         return None
     try:
         payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        claims = decode(payload, _Claims, ignored=set())
+        return decode(payload, _Claims, ignored=set())
     except (binascii.Error, ValueError, BadInput):
         return None
-    if claims.exp is None:
-        return None
-    issued_s = claims.iat if claims.iat is not None and claims.iat < claims.exp else claims.exp - _SHORT_LIFE_S
-    return TokenLife(issued_s, claims.exp)

@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Mapping
 
-from edge.errors import OpacaError
+from edge.errors import OpacaError, ParameterMismatch
 from edge.model.requests import ConnectionRequest
+from edge.runtime.peer_address import base_url_of, identity
 from edge.runtime.peer_link import PeerLink, PeerTiming
-from edge.runtime.peer_tokens import TokenLife, life_of
+from edge.runtime.peer_tokens import TokenLife, is_for, life_of
 from edge.runtime.peer_users import PeerUsers
 from edge.runtime.stored_connections import StoredConnections
 
@@ -47,20 +48,33 @@ class PeerUpkeep:
         self._users = users
         self._base_url = base_url
         self._timing = timing
+        self._is_wanted = asyncio.Event()
         self._not_before_s: dict[tuple[str, str], float] = {}
         self._stored_info: dict[str, tuple[bytes, float]] = {}
 
     async def run(self) -> None:
         """Look after all connections until cancelled, first soon: the platform may have been off for days."""
-        await asyncio.sleep(min(_FIRST_LOOK_S, self._timing.upkeep_s))
+        soon_s = min(_FIRST_LOOK_S, self._timing.upkeep_s)
+        await asyncio.sleep(soon_s)
         while True:
+            self._is_wanted.clear()
             await self.look()
-            await asyncio.sleep(self._timing.upkeep_s)
+            try:
+                async with asyncio.timeout(self._timing.upkeep_s):
+                    await self._is_wanted.wait()
+                    await asyncio.sleep(soon_s)
+            except TimeoutError:
+                pass
+
+    def soon(self) -> None:
+        """Have connections looked after soon: there is another one, or another token."""
+        self._is_wanted.set()
 
     async def look(self) -> None:
         """Do what is due."""
         for link in list(self._links.values()):
             if link.road.away is None:
+                await self._ask_for_own_user(link)
                 await self._renew_own(link)
                 await self._renew_theirs(link)
         await self.store_descriptions(_STORE_EVERY_S)
@@ -77,6 +91,27 @@ class PeerUpkeep:
                 await self._stored.change(link.url, link.info)
             except OpacaError as error:
                 log.warning("what %s offers is not kept over a restart: %s", link.url, error.message)
+
+    async def _ask_for_own_user(self, link: PeerLink) -> None:
+        """Have a platform of this kind make a user for this one, if what it is called with is a person's token.
+
+        That is one more connect: it makes such a user when it is to have this one connect, and hands its token over in
+        turn. From then on both keep each other in tokens, also when their secrets change or one was off for days.
+        """
+        token = link.stored.token
+        if token is None or not link.stored.connects_back or is_for(token, self._base_url):
+            return
+        info = link.peer.info
+        if not _is_of_this_kind(link) or not _is_same(info.base_url, link.url):
+            return  # by another name it would be connected once more
+        # Who has disconnected is not to be connected again by this.
+        if not any(_is_same(url, self._base_url) for url in info.connections) or not self._may_try("user", link):
+            return
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                await link.road.line.connect(ConnectionRequest(url=self._base_url, connect_back=True))
+        except (OpacaError, TimeoutError) as error:
+            log.info("%s makes no user for this platform: %s", link.url, error or "no answer")
 
     async def _renew_own(self, link: PeerLink) -> None:
         """Ask for another token before the one that calls to the platform carry ends."""
@@ -119,7 +154,7 @@ class PeerUpkeep:
     async def _connect_anew(self, link: PeerLink, token: str | None) -> None:
         line = link.road.line
         wish = ConnectionRequest(url=self._base_url, token=token)
-        if not await line.connect(wish) and _TAKES_TOKENS not in link.peer.info.provides:
+        if not await line.connect(wish) and not _is_of_this_kind(link):
             await line.disconnect(ConnectionRequest(url=self._base_url))
             await line.connect(wish)
 
@@ -134,6 +169,18 @@ class PeerUpkeep:
             return False
         self._not_before_s[what, link.url] = now_s + _TRY_AGAIN_S
         return True
+
+
+def _is_of_this_kind(link: PeerLink) -> bool:
+    return _TAKES_TOKENS in link.peer.info.provides
+
+
+def _is_same(url: str, known: str) -> bool:
+    """Tell whether what a platform calls a base URL means a known one."""
+    try:
+        return identity(base_url_of(url)) == identity(known)
+    except ParameterMismatch:
+        return False
 
 
 def _is_longer(fresh: str, life: TokenLife) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -205,30 +206,60 @@ async def change_secret(caller: Caller) -> None:
     await log_in(caller)
 
 
-async def test_who_connected_with_a_user_of_its_own_may_change_its_secret(pair: Pair) -> None:
+@pytest.mark.parametrize("who", ["here", "there"])
+async def test_either_may_change_its_secret_once_both_have_users_of_their_own(pair: Pair, who: str) -> None:
     async with pair.joined() as (here, there):
-        await change_secret(here)
+        await have_users_of_their_own(here, there)
+        await change_secret(here if who == "here" else there)
 
-        # Its own user for the other platform gets a token of the new secret at once.
-        async def is_reached() -> bool:
-            return await answers(there, "here")
+        async def reach_each_other() -> bool:
+            return await answers(there, "here") and await answers(here, "there")
 
-        await until(is_reached, "the other one has got another token", 15)
+        await until(reach_each_other, "both have tokens that work", 15)
         await both_are(here, there, "connected")
         await each_reaches_the_other(here, there)
+
+
+async def have_users_of_their_own(here: Caller, there: Caller) -> None:
+    """Wait until the second has a user for the first in place of the person's token that was handed over."""
+
+    async def has_user() -> bool:
+        return here.url in {user["username"] for user in (await there.ask("GET", "/users")).json}
+
+    await until(has_user, "there is a user for the other platform")
+
+    async def is_used() -> bool:
+        ends = (await here.ask("GET", "/edge/connections")).json[0]["token_until"]
+        return datetime.fromisoformat(ends).timestamp() > time.time() + 6 * 24 * 3600
+
+    await until(is_used, "its token of seven days is used")
+
+
+async def test_users_of_platforms_end_with_the_connection(pair: Pair) -> None:
+    async with pair.joined() as (here, there):
+        await have_users_of_their_own(here, there)
+        await each_reaches_the_other(here, there)
+        assert len((await there.ask("GET", "/connections")).json) == 1
+        assert (await here.ask("DELETE", "/connections", {"url": there.url, "connectBack": True})).body == b"true"
+        for each in (here, there):
+            assert (await each.ask("GET", "/connections")).json == []
+            assert [
+                user["username"] for user in (await each.ask("GET", "/users")).json if "/" in user["username"]
+            ] == []
 
 
 async def test_a_changed_secret_ends_what_people_handed_over_until_they_hand_over_another(pair: Pair) -> None:
     """That is what a secret is changed for: nobody whose token was stolen gets a new one."""
-    async with pair.joined() as (here, there):
+    async with pair.running() as (here, there, token):
+        assert (await here.connect(there.url, token=token)).body == b"true"
+        await wait_for(here, there.url, "connected")
         await change_secret(there)
         await wait_for(here, there.url, "refused", 20)
         refused = await here.invoke("Speak", "/there", text="x")
         assert (refused.status, refused.json["cause"]["statusCode"]) == (502, 401)
-        await reaches(there, "here")
         assert (await here.connect(there.url, token=await log_in(there))).body == b"false"
-        await both_are(here, there, "connected")
-        await each_reaches_the_other(here, there)
+        await wait_for(here, there.url, "connected")
+        await reaches(here, "there")
 
 
 under_tls = pytest.mark.parametrize("pair", ["https"], indirect=True)

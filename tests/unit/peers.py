@@ -53,9 +53,9 @@ def info(*actions: str, provides: tuple[str, ...] = (), platform_id: str = "p") 
     )
 
 
-def token(issued_s: float, expires_s: float | None) -> str:
+def token(issued_s: float, expires_s: float | None, subject: str = "x") -> str:
     """A token as platforms write it; nobody here looks at its signature."""
-    claims = {"sub": "x", "iat": issued_s, **({} if expires_s is None else {"exp": expires_s})}
+    claims = {"sub": subject, "iat": issued_s, **({} if expires_s is None else {"exp": expires_s})}
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"eyJhbGciOiJIUzI1NiJ9.{payload}.c2ln"
 

@@ -39,9 +39,25 @@ async def test_what_is_connected_is_not_connected_again(tmp_path: Path) -> None:
     async with laboratory(tmp_path) as lab:
         assert await lab.connections.connect(CALL, wish())
         for url in (URL, URL + "/", URL.upper(), OWN, OWN + "/"):
-            assert not await lab.connections.connect(CALL, wish(url, back=True))
+            assert not await lab.connections.connect(CALL, wish(url))
         assert lab.users.users == {}
         assert len(lab.directory.peers) == 1
+
+
+async def test_what_is_connected_may_be_asked_to_connect_back_later(tmp_path: Path) -> None:
+    async with laboratory(tmp_path) as lab:
+        assert await lab.connections.connect(CALL, wish())
+        lab.platforms[URL].answers["connect"] = RemoteError("no")
+        with pytest.raises(RemoteError):
+            await lab.connections.connect(CALL, wish(back=True))
+        assert (lab.users.users, lab.connections.statuses()[0].connects_back) == ({}, False)
+        lab.platforms[URL].answers["connect"] = True
+        for _ in range(2):
+            assert not await lab.connections.connect(CALL, wish(back=True))
+        assert lab.users.users == {URL: "alice"}
+        assert lab.connections.statuses()[0].connects_back
+    async with laboratory(tmp_path) as lab:
+        assert lab.connections.statuses()[0].connects_back
 
 
 async def test_a_platform_that_turns_out_to_be_this_one_is_not_connected(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from edge.errors import RemoteError
 from edge.http.caller import Caller, Role
 from edge.model.requests import ConnectionRequest
 from edge.runtime.call import Call
-from tests.unit.peers import OWN, URL, FakeUsers, Laboratory, info, laboratory, token
+from tests.unit.peers import OWN, URL, FakeUsers, Laboratory, info, laboratory, token, until
 
 CALL = Call(caller=Caller(name="alice", role=Role.ADMIN, is_authenticated=True))
 HOUR_S = 3600.0
@@ -128,6 +128,49 @@ async def test_one_of_ours_takes_tokens_while_it_stays_connected(tmp_path: Path)
         lab.platforms[URL].answers["connect"] = False
         await lab.connections._upkeep.look()
         assert [method for method, _ in lab.platforms[URL].managed] == ["connect"]
+
+
+def ours(**more: object) -> bytes:
+    """The description of a platform of this kind, which is connected to this one."""
+    described = msgspec.json.decode(info("Do", provides=("config:container-env=NATIVE",)))
+    return msgspec.json.encode({**described, "connections": [OWN], **more})
+
+
+async def test_one_of_ours_is_asked_for_a_user_of_its_own_in_place_of_a_persons_token(tmp_path: Path) -> None:
+    async with laboratory(tmp_path) as lab:
+        lab.platforms[URL].document = ours()
+        await connect(lab, old_token(used=0.1), back=True)
+        await until(lambda: lab.connections.statuses()[0].state == "connected")
+        await lab.connections._upkeep.look()
+        assert lab.platforms[URL].managed == [("connect", ConnectionRequest(url=OWN, connect_back=True))]
+        # It hands it over by connecting.
+        own = token(time.time(), time.time() + 7 * 24 * HOUR_S, subject=OWN)
+        await lab.connections.connect(CALL, ConnectionRequest(url=URL, token=own))
+        lab.connections._upkeep._not_before_s.clear()
+        await lab.connections._upkeep.look()
+        assert len(lab.platforms[URL].managed) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "their_token", "back"),
+    [
+        (info("Do"), old_token(used=0.1), True),
+        (ours(connections=[]), old_token(used=0.1), True),
+        (ours(baseUrl="http://other:8000"), old_token(used=0.1), True),
+        (ours(baseUrl="nonsense"), old_token(used=0.1), True),
+        (ours(), None, True),
+        (ours(), old_token(used=0.1), False),
+    ],
+    ids=["another kind", "has disconnected", "another name", "no name", "no token", "one way"],
+)
+async def test_nobody_else_is_asked_for_a_user(
+    tmp_path: Path, document: bytes, their_token: str | None, back: bool
+) -> None:
+    async with laboratory(tmp_path) as lab:
+        lab.platforms[URL].document = document
+        await connect(lab, their_token, back=back)
+        await lab.connections._upkeep.look()
+        assert lab.platforms[URL].managed == []
 
 
 async def test_nobody_is_asked_while_the_peer_is_away(tmp_path: Path) -> None:
