@@ -18,6 +18,7 @@ OpacaError
 ├── CalleeError              the container or platform asked did not deliver
 │   ├── RemoteError          it answered with an error (kept as `cause`)
 │   ├── Unreachable          it could not be reached, or went away
+│   │   ├── StillAway        it is known to be away, and was not tried
 │   │   └── Asleep           it only reports and is never called
 │   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
 │   ├── NotReady             a container that did not come up
@@ -136,6 +137,10 @@ class RemoteError(CalleeError):
 
 class Unreachable(CalleeError):
     """The other party could not be reached, or went away before it was asked."""
+
+
+class StillAway(Unreachable):
+    """The other party is known to be away, which was logged when it went; nothing was sent."""
 
 
 class Asleep(Unreachable):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from typing import NoReturn
 
-from edge.errors import Asleep, OutcomeUnknown, Unreachable
+from edge.errors import Asleep, OutcomeUnknown, StillAway, Unreachable
 from edge.launcher.attachment import Attachment
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
@@ -16,7 +16,7 @@ from edge.transport.base import NO_OPTIONS, CallOptions, Transport
 class WatchedTransport:
     """A `Transport` to an attached container; every answer through it makes a check unnecessary.
 
-    While the container is away nothing is sent: each call raises `Unreachable`, which says since when.
+    While the container is away nothing is sent: each call raises `StillAway`, which says since when.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class WatchedTransport:
         attachment = self._attachment
         away = attachment.away
         if away is not None and away.is_certain:
-            raise Unreachable(f"{self.name} is away since {away.since}: {away.reason}")
+            raise StillAway(f"{self.name} is away since {away.since}: {away.reason}")
         attachment.calls += 1
         try:
             yield

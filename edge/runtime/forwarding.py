@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
-from edge.errors import Asleep, BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch
+from edge.errors import Asleep, BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch, StillAway
 from edge.model.descriptions import StreamMode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Message
@@ -210,7 +210,8 @@ def _may_have_run(error: CalleeError) -> bool:
 
 def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:
     """Log a failed attempt; the caller may see only the last of several."""
-    log.info("%s %s: %s", kind, name, error.message)
+    # Of one that is away it was said when it went: who asks every second fills no log.
+    log.log(logging.DEBUG if isinstance(error, StillAway) else logging.INFO, "%s %s: %s", kind, name, error.message)
     return error
 
 

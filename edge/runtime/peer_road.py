@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from edge.errors import OutcomeUnknown, RemoteError, Unreachable
+from edge.errors import OutcomeUnknown, RemoteError, StillAway, Unreachable
 from edge.model.descriptions import timestamp
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
@@ -37,7 +37,7 @@ class Away:
 class PeerRoad:
     """A `Transport` to a connected platform.
 
-    While it is away nothing is sent: each call raises `Unreachable`, which says since when, and has it looked at again.
+    While it is away nothing is sent: each call raises `StillAway`, which says since when, and has it looked at again.
 
     Attributes:
         line: Does the calls; replaced when the token changes.
@@ -141,7 +141,7 @@ class PeerRoad:
         away = self.away
         if away is not None:
             self._doubt(None)
-            raise Unreachable(f"{self.name} is away since {away.since}: {away.reason}")
+            raise StillAway(f"{self.name} is away since {away.since}: {away.reason}")
         limit = asyncio.timeout(None)
         try:
             async with limit:

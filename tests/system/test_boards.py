@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.farm import boards, farm
+from tests.system.farm import Farm, boards, farm
 from tests.system.joined import restart, until
 from tests.unit.launcher.stand_ins import Board
 
@@ -57,6 +57,25 @@ async def test_a_board_that_attaches_twice_at_once_has_one_id(tmp_path: Path, re
 
 async def _asked(board: Board) -> int:
     return board.looks()
+
+
+async def test_a_lost_access_point_is_a_line_for_each_board_and_one_for_its_return(tmp_path: Path) -> None:
+    names = [f"bed-{number}" for number in range(5)]
+    async with farm(tmp_path) as at, boards(5) as made:
+        await at.enrol(*names)
+        ids = [(await at.attach(name, board.url)).body.decode() for name, board in zip(names, made, strict=True)]
+        await asyncio.gather(*(board.down() for board in made))
+        assert set(await asyncio.gather(*(at.blink(each) for each in ids * 5))) == {502}
+        await until(lambda: _are(at, "away"), "all are away")
+        assert set(await asyncio.gather(*(at.blink(each) for each in ids * 5))) == {502}
+        await asyncio.gather(*(board.up() for board in made))
+        await until(lambda: _are(at, "running"), "all are back")
+        assert [len(at.said(words)) for words in ("is away:", "is back", "is away since")] == [5, 5, 0]
+        assert await at.ids() == ids
+
+
+async def _are(at: Farm, state: str) -> bool:
+    return set((await at.states()).values()) == {state}
 
 
 async def test_a_token_attaches_one_board_however_fast_it_is_used(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import runpy
 import sys
 import typing
 from enum import Enum
@@ -108,3 +109,12 @@ def test_every_route_is_documented() -> None:
 def test_every_verb_and_exit_code_is_documented() -> None:
     assert set(re.findall(r"^\| `([a-z ]+)` \|", COMMAND, re.MULTILINE)) == VERBS.keys()
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND, re.MULTILINE)} == set(ExitCode)
+
+
+def test_every_setting_of_a_board_is_documented() -> None:
+    page = (ROOT / "docs/boards.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page.partition("## opaca.json")[2].partition("\n## ")[0], re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    known = runpy.run_path(str(ROOT / "micro/opaca_micro/config.py"))["_KEYS"]
+    # The one that is told against.
+    assert documented | {"password"} == known.keys()
