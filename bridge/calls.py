@@ -34,6 +34,8 @@ _MAX_RUNNING = 64
 
 # What is answered to a request that came again while it is executed.
 STILL_RUNNING = 102
+# Asks nothing of the platform, only whether the other end is there.
+PING = "PING"
 
 Send: TypeAlias = Callable[[Request], None]
 
@@ -163,6 +165,9 @@ class Answers:
     def asked(self, request: Request) -> None:
         """Execute a request, or repeat its answer."""
         age_ms = self.age.of(request.t)
+        if request.route == PING:
+            self._send(Answer(id=request.id, s=204))
+            return
         if request.id in self._running:
             self._send(Answer(id=request.id, s=STILL_RUNNING))
             return

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from bridge.calls import PING
 from bridge.joining import Joining
 from bridge.relay import LANES
 from bridge.remote import Remote
@@ -24,6 +25,7 @@ from edge.http.request import Request
 from edge.http.routes import Handler, Route, RouteTable
 
 _MOST = 1000
+_PING_S = 10.0
 
 
 class LinkStatus(Struct, kw_only=True):
@@ -162,6 +164,7 @@ class Operation:
             [
                 route("GET", "/status", self._status),
                 route("GET", "/queue", self._queue),
+                route("POST", "/ping/{site}", self._ping),
                 route("POST", "/refused/{id}/replay", self._replay),
                 route("DELETE", "/refused/{id}", self._drop_refused),
                 route("DELETE", "/queue/{site}/{lane}", self._drop),
@@ -254,6 +257,17 @@ class Operation:
             if site in (None, letter.site) and letter.lane in lanes
         ]
         return json_reply(Queue(waiting=waiting[:_MOST], refused=refused))
+
+    async def _ping(self, request: Request) -> Reply:
+        """Answer with the milliseconds that a question to a party and its answer take."""
+        name = request.parameters["site"]
+        for station in self._stations:
+            remote = station.remotes.get(name)
+            if remote is not None:
+                began_s = time.perf_counter()
+                await remote.call(PING, limit_s=_PING_S)
+                return json_reply(round((time.perf_counter() - began_s) * 1000, 2))
+        raise NotFound(f"this bridge knows no {name!r}")
 
     async def _replay(self, request: Request) -> Reply:
         return boolean_reply(await self._store.dead_letters.replay(_number(request)))

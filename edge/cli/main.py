@@ -76,6 +76,7 @@ VERBS = {
     "bridge queue": Verb("bridge_queue", "list what waits and what was refused", "opaca-edge bridge queue greenhouse"),
     "bridge replay": Verb("bridge_replay", "play refused messages again", "opaca-edge bridge replay 17 18"),
     "bridge drop": Verb("bridge_drop", "forget refused or waiting messages", "opaca-edge bridge drop 17"),
+    "bridge test": Verb("bridge_test", "say what is wrong with the bridge's broker", "opaca-edge bridge test"),
     "bridge run": Verb("bridge_run", "run the bridge alone, beside a platform", "opaca-edge bridge run"),
     "broker init": Verb("broker_init", "set up a Mosquitto for sites", "opaca-edge broker init --gateway cloud"),
     "broker run": Verb("broker_run", "run it in the foreground", "opaca-edge broker run"),
