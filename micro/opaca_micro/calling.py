@@ -61,4 +61,6 @@ def show(error):
     if hasattr(sys, "print_exception"):
         sys.print_exception(error)
     else:
-        sys.excepthook(type(error), error, error.__traceback__)
+        from opaca_micro import cpython
+
+        cpython.print_exception(error)

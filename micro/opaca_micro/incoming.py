@@ -62,21 +62,18 @@ class Incoming:
             raise Refused(411, "a board reads no chunks: say Content-Length")
 
     async def body(self, longest_bytes):
-        """Read the body.
+        """Read the body and return it in pieces: who only claims to send much takes no memory.
 
         Raises:
-            Refused: it is too long, or there is no memory for it.
+            Refused: it is too long.
             EOFError: the caller has gone.
         """
         if self.unread_bytes > longest_bytes:
             raise Refused(413, "more than %d bytes" % longest_bytes)
-        read = bytearray(self.unread_bytes)
-        at = 0
+        pieces = []
         while self.unread_bytes:
-            piece = await self._piece()
-            read[at : at + len(piece)] = piece
-            at += len(piece)
-        return read
+            pieces.append(await self._piece())
+        return pieces
 
     async def drop(self, longest_bytes):
         """Read away what is left of a body: a connection that is closed before that loses its answer."""
@@ -84,7 +81,7 @@ class Incoming:
             longest_bytes -= len(await self._piece())
 
     async def _piece(self):
-        piece = self._held or await self._stream.read(min(self.unread_bytes, _PIECE * 4))
+        piece = self._held or await self._stream.read(min(self.unread_bytes, _PIECE))
         if not piece:
             raise EOFError
         self._held = piece[self.unread_bytes :]

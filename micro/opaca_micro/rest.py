@@ -1,7 +1,4 @@
-"""The REST face, behind a guard, so that no caller can end the program or take its memory.
-
-Pages of the author's own go through microdot, which is loaded only then: it costs 8 kB of the heap.
-"""
+"""The REST face, behind a guard, so that no caller can end the program or take its memory."""
 
 import asyncio
 import gc
@@ -11,23 +8,27 @@ import socket
 from opaca_micro.calling import show
 from opaca_micro.clock import passed_ms, ticks_ms
 from opaca_micro.incoming import Incoming
-from opaca_micro.request import Refused, error_answer
+from opaca_micro.request import JSON, Refused, error_answer
 
 try:
     from asyncio import core as _core  # MicroPython's
 except ImportError:
+    from opaca_micro import cpython
+
     _core = None
 
-# Milliseconds: for a request to come in, if nobody else waits and if somebody does; for the caller to take what is
-# sent; for what is dropped.
+# Milliseconds: for a request to come in; for each that is served, if others wait; for the caller to take what is sent;
+# for what is dropped.
 _READ_MS = 5000
-_CROWDED_MS = 300
+_CROWDED_MS = 150
 _WRITE_MS = 10000
 _DROP_MS = 1000
 
-_DROPPED_BYTES = 16384
-# One segment on a small network.
-_PIECE = 512
+# Bytes: dropped at most; sent at once; to be free before another is served beside one.
+_DROPPED = 16384
+_PIECE = 256
+_SPARE = 4000
+_TOO_LARGE = b'{"statusCode": 413, "message": "the board has not enough memory for this"}'
 # Who waits in the backlog costs the board next to nothing, and is served in turn.
 _BACKLOG = 8
 
@@ -38,25 +39,17 @@ class Rest:
     Args:
         connections: How many are served at a time; the others wait. Streams may take all but one.
         body_bytes: The longest body that is read.
+
+    Attributes:
+        answer: What answers requests: the container's `answer`, unless there are `Pages` of the author's own.
     """
 
     def __init__(self, container, port=80, host="0.0.0.0", connections=3, body_bytes=4096):
-        self._container = container
+        self.answer = container.answer
+        self._admits = container.admits
         self._address = host, port
         self._body_bytes = body_bytes
         self._connections = [_Connection() for _ in range(connections)]
-        self._app = None
-
-    @property
-    def app(self):
-        """The microdot application: routes that are added to it are served too, to callers with the token."""
-        if self._app is None:
-            from microdot import Microdot
-
-            self._app = Microdot()
-            self._app.options_handler = None
-            self._app.errorhandler(404)(self._unknown)
-        return self._app
 
     async def serve(self):
         """Serve for ever.
@@ -78,8 +71,8 @@ class Rest:
             while True:
                 if accepting is None or accepting.done():
                     accepting = asyncio.create_task(self._accept(listener))
-                await asyncio.sleep(0.1)
-                self._guard(self._free() is None and poller.poll(0))
+                await asyncio.sleep(0.05)
+                self._guard(not self._room() and poller.poll(0))
         finally:
             if accepting:
                 accepting.cancel()
@@ -91,31 +84,37 @@ class Rest:
             for one in self._connections:
                 one.end()
 
-    def _free(self):
+    def _room(self):
+        """Return room for another connection, if there is some and memory for it; who is alone gets what there is."""
+        free = None
         for one in self._connections:
             if not one.task:
-                return one
+                free = one
+        if free and (self._count() == 0 or _can_spare()):
+            return free
         return None
 
+    def _count(self):
+        return sum([one.task is not None for one in self._connections])
+
     def _guard(self, is_crowded):
+        # Whoever waits is let in within 4 s, also behind 20 that never say what they want.
+        crowded_ms = _CROWDED_MS * self._count()
         for one in self._connections:
             if one.limit_ms:
-                limit_ms = min(one.limit_ms, _CROWDED_MS) if is_crowded and one.is_reading else one.limit_ms
+                limit_ms = min(one.limit_ms, crowded_ms) if is_crowded and one.is_reading else one.limit_ms
                 if passed_ms(one.since) > limit_ms:
                     one.task.cancel()
 
     async def _accept(self, listener):
         while True:
-            one = self._free()
+            one = self._room()
             if not one:
                 await asyncio.sleep(0.01)
                 continue
             try:
-                if _core:
-                    await _readable(listener)
-                    one.link = listener.accept()[0]
-                else:
-                    one.link = (await asyncio.get_running_loop().sock_accept(listener))[0]
+                await (_readable(listener) if _core else cpython.readable(listener))
+                one.link = listener.accept()[0]
                 one.task = asyncio.create_task(self._work(one))
             except (OSError, MemoryError):  # the caller has gone already, or there is no room
                 one.end()
@@ -138,45 +137,26 @@ class Rest:
         incoming = Incoming(one.reader)
         try:
             await incoming.head()
-            if not self._container.admits(incoming.headers):
+            if not self._admits(incoming.headers):
                 raise Refused(403, "this board is called through its platform: its token is missing or wrong")
             body = await incoming.body(self._body_bytes)
             one.allow(0)
-            answer = await self._answer(incoming, body)
+            body = b"".join(body)
+            answer = await self.answer(incoming.method, incoming.path, incoming.query, incoming.headers, body)
             body = None
         except Refused as refused:
             answer = error_answer(refused.status, str(refused))
         except MemoryError:
+            body = None
             gc.collect()
-            answer = error_answer(413, "the board has not enough memory for this")
+            answer = 413, JSON, _TOO_LARGE
         if hasattr(answer[2], "__anext__"):
             await self._stream(one, answer)
         else:
             await one.write(*answer)
         if incoming.unread_bytes:
             one.allow(_DROP_MS, True)
-            await incoming.drop(_DROPPED_BYTES)
-
-    async def _answer(self, incoming, body):
-        if not self._app:
-            return await self._container.answer(incoming.method, incoming.path, incoming.query, incoming.headers, body)
-        from microdot import Request
-
-        request = Request(self._app, None, incoming.method, incoming.path, "1.0", incoming.headers, body=body)
-        request.content_type = incoming.headers.get("content-type")
-        request.query_string = incoming.query
-        response = await self._app.dispatch_request(request)
-        content_type = response.headers.get("Content-Type", None if response.body == b"" else "text/plain")
-        return response.status_code, content_type, response.body
-
-    async def _unknown(self, request):
-        """What microdot has no route for is the container's."""
-        from microdot import Response
-
-        status, content_type, body = await self._container.answer(
-            request.method, request.path, request.query_string, request.headers, request.body
-        )
-        return Response(body, status, {"Content-Type": content_type} if content_type else None)
+            await incoming.drop(_DROPPED)
 
     async def _stream(self, one, answer):
         status, content_type, pieces = answer
@@ -208,13 +188,12 @@ class _Connection:
         if _core:
             self.reader = self.writer = asyncio.StreamReader(self.link)
         else:
-            self.reader, self.writer = await asyncio.open_connection(sock=self.link)
-            self.writer.transport.set_write_buffer_limits(0)
+            self.reader, self.writer = await cpython.streams(self.link)
 
     def end(self):
         """Close it, whatever is still to be sent, and make room for the next."""
         if self.writer and not _core:
-            self.writer.transport.abort()
+            cpython.cut(self.writer)
         if self.link:
             self.link.close()
         self.link = self.task = self.reader = self.writer = None
@@ -261,6 +240,13 @@ class _Connection:
             await self.writer.drain()
             self._used = 0
             self.allow(0)
+
+
+def _can_spare():
+    if not _core or gc.mem_free() > _SPARE:
+        return True
+    gc.collect()
+    return gc.mem_free() > _SPARE
 
 
 def _readable(link):

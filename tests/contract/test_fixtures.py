@@ -79,7 +79,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 def board_on_cpython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """The board stub with the container of the fixtures, as it runs on a computer."""
     with on_cpython(BOARD, tmp_path_factory.mktemp("board"), _CONTAINER_ID, _TOKEN) as board:
-        yield _board_face(board, "microdot")
+        yield _board_face(board, "board")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def board_on_micropython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     """The board stub with the container of the fixtures, as it runs on a board."""
     built = compile_into(tmp_path_factory.mktemp("mpy"), BOARD)
     with on_micropython(built, BOARD.stem, tmp_path_factory.mktemp("board"), _CONTAINER_ID, _TOKEN) as board:
-        yield _board_face(board, "microdot", "micropython")
+        yield _board_face(board, "board", "micropython")
 
 
 def _board_face(board: Board, *traits: str) -> Face:

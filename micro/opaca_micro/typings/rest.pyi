@@ -1,10 +1,12 @@
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Never
 
-from microdot import Microdot
 from opaca_micro.container import Container
 
+_Answer = tuple[int, str | None, bytes | Iterator[str] | AsyncIterator[bytes]]
+
 class Rest:
-    app: Microdot
+    answer: Callable[[str, str, str | None, Mapping[str, str], bytes], Awaitable[_Answer]]
     def __init__(
         self,
         container: Container,
