@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from bridge.store.schema import MIGRATIONS, expected_tables, tables_of
 
 log = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ def open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sql
     """
     try:
         return _connect(path, load)
-    except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:  # damaged names are no text, and so on
+    except (sqlite3.DatabaseError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_THE_FILES_FAULT:
             raise
         _set_aside(path, error)
@@ -139,6 +141,8 @@ def _connect(path: Path, load: Callable[[sqlite3.Connection], None]) -> sqlite3.
         raise _damaged("it is of a kind that can only be read")
     connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
     try:
+        # A damaged text shall not keep the others from being read.
+        connection.text_factory = _readable
         # Only a new file takes the page size. Small pages: a message alone costs one, and the card wears by pages.
         connection.execute("PRAGMA page_size=1024")
         connection.execute("PRAGMA journal_mode=WAL")
@@ -207,6 +211,10 @@ def _set_aside(path: Path, error: Exception) -> None:
         if part.exists():
             part.rename(f"{kept}{suffix}")
     log.error("%s is damaged (%s): set aside as %s, beginning anew; what waited in it is not sent", path, error, kept)
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _damaged(verdict: str) -> sqlite3.DatabaseError:

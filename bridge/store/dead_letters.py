@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from bridge.store.inbox import Inbox
 
 _MOST_LETTERS = 1000
+_MOST_BYTES = 16 << 20
 
 _PUT = (
-    "INSERT INTO dead (stream, seq, route, body, extra, size, at_ms, replay, status, why, died_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO dead (stream, seq, route, body, extra, size, replay, status, why, died_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_OLDEST = "SELECT id, stream, size FROM dead ORDER BY id LIMIT 1"
 _LIST = (
     "SELECT dead.id, site, store, lane, seq, route, body, extra, status, why, died_ms FROM dead"
     " JOIN streams ON streams.number = dead.stream WHERE dead.id > ? ORDER BY dead.id LIMIT ?"
@@ -69,37 +71,36 @@ class DeadLetterRows:
         self._clock = clock
 
     def bury(self, transaction: Transaction, entry: Entry, status: int, why: str) -> None:
-        """Move an entry from the inbox here; beyond a thousand the oldest are dropped, and counted."""
+        """Move an entry from the inbox here; where they become too many, the oldest are dropped, and counted."""
         stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
         size = entry.size_bytes
         if stream is None or not self._inbox.remove(transaction, stream, entry.row_id, size):
             return
         stream.dead += 1
-        event, now_ms = entry.event, self._clock.now_ms()
-        values = (stream.number, entry.seq, event.route, event.body, event.extra(), size, now_ms, entry.replay)
-        transaction.execute(_PUT, (*values, status, why[:1000], now_ms))
-        count = transaction.execute("SELECT count(*) FROM dead").fetchone()[0]
-        oldest = transaction.execute("SELECT id, stream, size FROM dead ORDER BY id LIMIT ?", (count - _MOST_LETTERS,))
-        for letter_id, number, letter_bytes in oldest.fetchall() if count > _MOST_LETTERS else ():
+        event = entry.event
+        values = (stream.number, entry.seq, event.route, event.body, event.extra(), size, entry.replay)
+        transaction.execute(_PUT, (*values, status, why[:1000], self._clock.now_ms()))
+        count, total = transaction.execute("SELECT count(*), sum(size) FROM dead").fetchone()
+        while count > 1 and (count > _MOST_LETTERS or total > _MOST_BYTES):
+            letter_id, number, letter_bytes = transaction.execute(_OLDEST).fetchone()
             transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,))
+            count, total = count - 1, total - letter_bytes
             of = self._ledger.by_number.get(number, stream)
             self._losses.count(transaction, ("in", of.site, of.lane, "dead letters full"), 1, letter_bytes)
 
     def revive(self, transaction: Transaction, letter_id: int) -> tuple[Key, int] | None:
         """Move a letter back into the inbox; return its target and place, or None if there is no such letter."""
-        columns = "stream, seq, route, body, extra, size, at_ms, replay"
+        columns = "stream, seq, replay, route, body, extra"
         row = transaction.execute(f"SELECT {columns} FROM dead WHERE id = ?", (letter_id,)).fetchone()  # noqa: S608 - constant
         stream = None if row is None else self._ledger.by_number.get(row[0])
         if row is None or stream is None:
             return None
         transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,))
-        number, seq, route, body, extra, size, at_ms, replay = row
+        number, seq, replay, *content = row
         identity = row_id(number, seq)
-        self._inbox.put_back(
-            transaction, stream, (identity, route, body, extra, size, at_ms, None, None, None, replay + 1)
-        )
+        self._inbox.put_back(transaction, stream, identity, tuple(content), replay + 1)
         stream.dead -= 1
-        return Key(stream.site, stream.lane, route), identity
+        return Key(stream.site, stream.lane, content[0]), identity
 
     def drop(self, transaction: Transaction, letter_id: int) -> bool:
         """Remove a letter for good; return whether there was one."""
@@ -114,7 +115,7 @@ class DeadLetterRows:
 
 
 class DeadLetters:
-    """For the command and whoever else looks after a bridge; at most a thousand are kept."""
+    """For the command and whoever else looks after a bridge; at most a thousand are kept, of 16 MiB."""
 
     def __init__(self, writer: Writer, rows: DeadLetterRows, inbox: Inbox) -> None:
         self._writer = writer

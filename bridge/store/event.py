@@ -9,9 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.store.lanes import Lane
-
-# What a row costs beside its content: keys, times, its share of the tree.
-_ROW_BYTES = 64
+from bridge.store.schema import ROW_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +37,16 @@ def event_of(route: str, body: bytes | None, extra: bytes | None) -> Event:
     """Return what was stored."""
     if extra is None:
         return Event(route, body)
-    query, headers = msgspec.json.decode(extra, type=tuple[dict[str, str], dict[str, str]])
+    try:
+        query, headers = msgspec.json.decode(extra, type=tuple[dict[str, str], dict[str, str]])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Event(route, body)  # bits flipped on the disk: the others shall not wait for this one
     return Event(route, body, query, headers)
 
 
 def size_of(route: str, body: bytes | None, extra: bytes | None) -> int:
     """Return what an event counts for in the bounds, in bytes."""
-    return _ROW_BYTES + len(route.encode()) + len(body or b"") + len(extra or b"")
+    return ROW_BYTES + len(route.encode()) + len(body or b"") + len(extra or b"")
 
 
 class Numbered(NamedTuple):

@@ -177,12 +177,15 @@ class InboxRows:
         stream.size_bytes -= size
         return True
 
-    def put_back(self, transaction: Transaction, stream: StreamState, values: tuple[Any, ...]) -> None:
+    def put_back(
+        self, transaction: Transaction, stream: StreamState, identity: int, content: tuple[Any, ...], replay: int
+    ) -> None:
         """Insert an entry that was a dead letter; it does not expire any more, somebody wants it."""
+        values = (identity, *content, self._clock.now_ms() // 1000, None, None, None, replay)
         transaction.execute(inbox_statements(stream.lane).put, values)
         transaction.touch(stream, is_written=True)
         stream.count += 1
-        stream.size_bytes += values[4]
+        stream.size_bytes += size_of(*content)
 
     def _put(
         self, transaction: Transaction, stream: StreamState, numbered: Numbered, sent_ms: int, age_s: float
@@ -194,7 +197,7 @@ class InboxRows:
         if numbered.seconds_left is not None:
             ms = int(numbered.seconds_left * 1000)
             deadline = Deadline(self._clock.alive_ms() + ms - int(age_s * 1000), self.boot, sent_ms + ms)
-        values = (identity, event.route, event.body, extra, size, self._clock.now_ms(), *deadline, None)
+        values = (identity, event.route, event.body, extra, self._clock.now_ms() // 1000, *deadline, None)
         transaction.execute(inbox_statements(stream.lane).put, values)
         stream.count += 1
         stream.size_bytes += size

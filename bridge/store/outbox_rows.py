@@ -84,7 +84,7 @@ class OutboxRows:
             ms = int(wish.expires_in_s * 1000)
             deadline = Deadline(self._clock.alive_ms() + ms, self.boot, now_ms + ms)
         event = wish.event
-        values = (state.row(seq), event.route, event.body, wish.extra, wish.size_bytes, now_ms, *deadline)
+        values = (state.row(seq), event.route, event.body, wish.extra, now_ms // 1000, *deadline)
         transaction.execute(outbox_statements(state.lane).put, values)
         state.last_seq = seq
         state.count += 1

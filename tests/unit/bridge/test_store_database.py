@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store import Batch, Lane, LanePolicy, Numbered, Refused, WhenFull, disk, schema
+from bridge.store import Batch, Event, Lane, LanePolicy, Numbered, Refused, WhenFull, disk, schema
 from bridge.store.database import InUse, NewerSchema
 from bridge.store.schema import MIGRATIONS
 from edge.errors import NotStored
@@ -84,6 +84,19 @@ async def test_whatever_bits_flip_the_store_opens_and_works(
                     await store.damaged()
         for path in tmp_path.iterdir():
             path.unlink()
+
+
+async def test_what_flipped_within_a_message_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.outbox.put("there", M, Event("POST /send/lamp", b"1", {"forward": "false"}))
+        await put_many(store, 1)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute(
+            "UPDATE outbox_message SET route = CAST(X'504F5354202FFF' AS TEXT), extra = X'5B' WHERE extra NOT NULL"
+        )
+    async with opened(tmp_path) as store:
+        batch = await store.outbox.batch("there", M, 0)
+        assert [numbered.event for numbered in batch.events] == [Event("POST /\ufffd", b"1"), event(1)]
 
 
 async def test_damage_that_shows_later_is_told_and_the_next_start_begins_anew(

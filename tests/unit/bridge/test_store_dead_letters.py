@@ -80,3 +80,13 @@ async def test_only_so_many_letters_are_kept_and_the_others_are_counted(
         assert [letter.seq for letter in await store.dead_letters.list()] == [3, 4, 5]
         assert store.inbox.fate("here", "s1", M).dead == 5
         assert (await store.figures()).lanes["here", M].missed == {"dead letters full": 2}
+
+
+async def test_large_letters_are_bounded_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "_MOST_BYTES", 2500)
+    async with opened(tmp_path) as store:
+        for seq in range(1, 5):
+            await killed(store, seq, event(seq, size_bytes=1000))
+        assert [letter.seq for letter in await store.dead_letters.list()] == [3, 4]
+        await killed(store, 5, event(5, size_bytes=10_000))
+        assert [letter.seq for letter in await store.dead_letters.list()] == [5]
