@@ -51,7 +51,8 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.pause_reading()
+        # Not at once: early 3.11 (Debian 12 has 3.11.2) begins to read after this call, paused or not.
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEP_ALIVE:
