@@ -1,0 +1,101 @@
+"""`broker` and `bridge test` against a real Mosquitto."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.running import REPOSITORY
+from tests.system.brokers import free_port, mosquitto_program
+
+_PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/bin"
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Desk:
+    """A folder with a broker, and the command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.broker = folder / "broker"
+
+    def edge(self, *words: str, expect: int = 0) -> str:
+        environment = {"PATH": _PATH, "PYTHONPATH": str(REPOSITORY), "HOME": str(self.folder)}
+        done = subprocess.run(
+            [sys.executable, "-m", "edge", *words], cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def tested(self, toml: str, expect: int = 0) -> dict[str, tuple[bool | None, str]]:
+        (self.folder / "edge.toml").write_text(toml)
+        out = self.edge("bridge", "test", "--config", "edge.toml", "--state-dir", "state", "--json", expect=expect)
+        steps = json.loads(out.partition("error:")[0])
+        return {each["step"]: (each["ok"], each["text"]) for each in steps}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    # Mosquitto, started by root, becomes another user, who must reach its files.
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    program = mosquitto_program()
+    folder = str(desk.broker)
+    desk.edge("broker", "init", "--gateway", "cloud", "--folder", folder, "--port", str(desk.port), "--no-start")
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen([program, "-c", str(desk.broker / "mosquitto.conf")], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 10
+        while b"running" not in (tmp_path / "log").read_bytes():
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield desk
+    finally:
+        running.kill()
+        running.wait()
+
+
+def device(desk: Desk, password: str = "") -> str:
+    line = f'password_file = "{password}"\n' if password else ""
+    return f'[bridge.device]\nsite = "home"\ngateway = "cloud"\nbroker = "mqtt://127.0.0.1:{desk.port}"\n{line}'
+
+
+def test_a_site_that_was_added_is_let_in_and_kept_apart(desk: Desk) -> None:
+    refused = desk.tested(device(desk), expect=1)
+    assert refused["login"][0] is False
+    assert "broker add" in refused["login"][1]
+    desk.edge("broker", "add", "home", "--folder", str(desk.broker), "-o", "home.password")
+    assert (desk.folder / "home.password").stat().st_mode & 0o777 == 0o600
+    deadline = time.monotonic() + 10
+    while b"Reloading config" not in (desk.folder / "log").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    steps = desk.tested(device(desk, "home.password"))
+    assert steps["login"][0] is True
+    assert steps["permissions"][0] is True
+    assert steps["others"] == (True, "sites are kept apart")
+    assert steps["gateway"][0] is None
+
+
+def test_a_broker_that_is_not_there_is_said_so(desk: Desk) -> None:
+    steps = desk.tested(device(desk).replace(str(desk.port), str(free_port())), expect=1)
+    assert "is the broker running there?" in steps["port"][1]
+
+
+def test_the_network_is_not_served_without_tls_by_accident(desk: Desk) -> None:
+    said = desk.edge("broker", "init", "--host", "0.0.0.0", "--folder", str(desk.broker), expect=2)
+    assert "--tls-cert" in said
+
+
+def test_removing_names_what_is_not_there(desk: Desk) -> None:
+    assert "knows no nobody" in desk.edge("broker", "remove", "nobody", "--folder", str(desk.broker), expect=1)
