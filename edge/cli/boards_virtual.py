@@ -79,7 +79,10 @@ async def _run(platform: Platform, output: Output, board: VirtualBoard, runs_on:
                 output.line(f"{board.folder.name} | {line}")
                 if line.startswith(_ATTACHED) and not told:
                     told.append(line.split()[-1])
-                    tasks.create_task(_advise(platform, output, told[0]), name="advice")
+                    if board.settings().get("push"):
+                        output.line("it sleeps and is not called; in another terminal: opaca-edge events -f /broadcast")
+                    else:
+                        tasks.create_task(_advise(platform, output, told[0]), name="advice")
 
             code = await run_board(board, runs_on, stop, hear)
     if code:

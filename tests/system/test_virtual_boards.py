@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from tests.micro.boards import ROOT, micropython
 EXAMPLES = ROOT / "firmware-examples"
 ATTACHED = re.compile(r"attached to \S+ as container (\S+)")
 _PATIENCE_S = 15.0
+# The least heap that a board may have (design, section 8).
+SMALL = ("--heap", "64k")
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -184,7 +187,7 @@ def test_what_cannot_be_run_is_said(
 
 
 def test_climate_sensor(platform: Process, tmp_path: Path, keeping: Path) -> None:
-    with Virtual(platform, tmp_path / "home", keeping, "climate-1", "--example", "01-climate-sensor") as board:
+    with Virtual(platform, tmp_path / "home", keeping, "climate-1", "--example", "01-climate-sensor", *SMALL) as board:
         values = assert_plausible(board)
         assert set(values) == {"GetTemperature", "GetHumidity", "GetPressure"}
         assert 950 < values["GetPressure"] < 1050
@@ -196,7 +199,7 @@ def test_climate_sensor(platform: Process, tmp_path: Path, keeping: Path) -> Non
 
 
 def test_plant_watering(platform: Process, tmp_path: Path, keeping: Path) -> None:
-    with Virtual(platform, tmp_path / "home", keeping, "plant-1", "--example", "plant-watering") as board:
+    with Virtual(platform, tmp_path / "home", keeping, "plant-1", "--example", "plant-watering", *SMALL) as board:
         values = assert_plausible(board)
         assert values["IsTankEmpty"] is False and values["IsPumpOn"] is False
         dry = board.value("GetSoilMoisture")
@@ -232,7 +235,7 @@ def test_a_sensor_that_fails_is_a_502_with_the_reason_and_comes_back(
 
 
 def test_door_contact_sleeps_and_tells_when_it_moves(platform: Process, tmp_path: Path, keeping: Path) -> None:
-    with Virtual(platform, tmp_path / "home", keeping, "door-1", "--example", "door-contact") as board:
+    with Virtual(platform, tmp_path / "home", keeping, "door-1", "--example", "door-contact", *SMALL) as board:
         container_id = board.container_id()
         for is_open in (True, False, True):
             board.surround(values={"door": is_open})
@@ -242,12 +245,13 @@ def test_door_contact_sleeps_and_tells_when_it_moves(platform: Process, tmp_path
         answer = platform.ask("POST", "/invoke/IsDoorOpen", json_body={})
         assert answer.status in (404, 502), answer.text
         assert attached(platform) == [container_id]
+        assert "opaca-edge events -f /broadcast" in board.log
         # Attached once: while it sleeps it remembers that it is.
         assert board.log.count("attached to") == 1
 
 
 def test_relay_box(platform: Process, tmp_path: Path, keeping: Path) -> None:
-    with Virtual(platform, tmp_path / "home", keeping, "box-1", "--example", "04-relay-box") as board:
+    with Virtual(platform, tmp_path / "home", keeping, "box-1", "--example", "04-relay-box", *SMALL) as board:
         values = assert_plausible(board)
         assert [values[f"Is{name}On"] for name in ("Lamp", "Fan", "Heater", "Socket")] == [False] * 4
         board.value("SetLamp", on=True)
@@ -271,6 +275,24 @@ def test_an_example_is_short_and_complete(example: str) -> None:
     readme = (folder / "README.md").read_text()
     assert "wiring.svg" in readme and (folder / "wiring.svg").read_text().startswith("<svg")
     assert f"--example {example}" in readme
+
+
+def test_what_the_stand_ins_take_is_not_taken_from_the_heap_that_is_asked_for(tmp_path: Path, keeping: Path) -> None:
+    runs_on = virtual.interpreter(keeping, "400k")
+    program = """
+import gc
+import asyncio, struct, json, math, random
+asyncio.sleep, asyncio.Lock
+gc.collect()
+before = gc.mem_alloc()
+import world, machine, network, bme280_device
+machine.WDT()
+gc.collect()
+print(gc.mem_alloc() - before)
+"""
+    (tmp_path / "main.py").write_text(program)
+    done = subprocess.run(runs_on.command, cwd=tmp_path, env=runs_on.variables, capture_output=True, check=True)
+    assert 0.8 * virtual.STAND_INS_BYTES < int(done.stdout) <= virtual.STAND_INS_BYTES
 
 
 async def test_where_there_is_no_micropython_a_board_runs_on_this_python(

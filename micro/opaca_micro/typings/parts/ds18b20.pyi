@@ -1,0 +1,9 @@
+from opaca_micro.agent import Agent
+
+CONVERSION_S: float
+NOT_MEASURED_C: float
+
+class DS18B20:
+    def __init__(self, pin: int, address: str | None = None) -> None: ...
+    async def temperature(self) -> float: ...
+    def offer(self, agent: Agent, name: str = "", channel: str = "", every_s: float = 60) -> None: ...
