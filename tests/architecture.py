@@ -27,7 +27,12 @@ _LEAVES = {"edge.errors", "edge.model"}
 _BELOW_RUNTIME = _LEAVES | {"edge.state", "edge.http"}
 _BELOW_API = _BELOW_RUNTIME | {"edge.runtime", "edge.transport", "edge.launcher"}
 # The HTTP transport and what its calls are made of: options, authorities, followed events (docs/decisions/0006).
-_HTTP_CLIENT = {"edge.transport.http", "edge.transport.base", "edge.transport.authorities", "edge.transport.http_events"}
+_HTTP_CLIENT = {
+    "edge.transport.http",
+    "edge.transport.base",
+    "edge.transport.authorities",
+    "edge.transport.http_events",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "edge": set(),
     "edge.errors": set(),

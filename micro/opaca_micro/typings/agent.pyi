@@ -14,7 +14,7 @@ class Agent:
     streams: list[tuple[str, Callable[..., Any], str, str]]
     channels: list[tuple[str, Callable[[Any, str], Any]]]
     on_message: Callable[[Any, str], Any] | None
-    on_login: Callable[[str | None, str | None], str | None | Awaitable[str | None]] | None
+    on_login: Callable[[str | None, str | None], str | Awaitable[str | None] | None] | None
     jobs: list[Callable[[], Awaitable[None]]]
     on_change: Callable[[], None] | None
     on_broadcast: Callable[[str, Any], Awaitable[bool]] | None

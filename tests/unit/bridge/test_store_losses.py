@@ -9,12 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store import Batch, Lane, LanePolicy, WhenFull
+from bridge.store import Batch, Lane, LanePolicy, Store, WhenFull
 from bridge.store.losses import Bursts, Total
 from edge.errors import NotStored
 from tests.unit.bridge.stores import ManualClock, event, opened, put_many
 
 M = Lane.MESSAGE
+
+
+async def _deliver_the_rest(source: Store, target: Store, arrived: list[int]) -> None:
+    """Carry over what still waits, on a link that works."""
+    while not (batch := await source.outbox.batch("there", M, source.outbox.mark("there", M))).is_empty:
+        taken = await target.inbox.take("here", source.store_id, M, batch)
+        await source.outbox.acknowledge("there", M, taken.mark)
+    while entries := await target.inbox.claim(50):
+        for entry in entries:
+            arrived.append(entry.seq)
+            await target.inbox.done(entry)
 
 
 @pytest.mark.timeout(300)
@@ -64,13 +75,7 @@ async def test_every_message_arrives_once_or_is_reported_lost_over_a_bad_link(
             await target.__aexit__(None, None, None)
             target = opened(tmp_path / "in")
             await target.__aenter__()
-    while not (batch := await source.outbox.batch("there", M, source.outbox.mark("there", M))).is_empty:
-        taken = await target.inbox.take("here", source.store_id, M, batch)
-        await source.outbox.acknowledge("there", M, taken.mark)
-    while entries := await target.inbox.claim(50):
-        for entry in entries:
-            arrived.append(entry.seq)
-            await target.inbox.done(entry)
+    await _deliver_the_rest(source, target, arrived)
     fate = target.inbox.fate("here", source.store_id, M)
     missed = (await target.figures()).lanes["here", M].missed
     assert accepted == source.outbox.last_seq("there", M) == fate.seq
