@@ -1,0 +1,169 @@
+"""REST, container, announce and one sensor live in a heap of 48 kB on the real MicroPython, whatever callers do."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from micro.flash.build import build, compiled
+from tests.contract.running import platform_process, until
+from tests.contract.wire import WireClosed
+from tests.micro.boards import ROOT, Board, free_port, micropython
+
+HEAP = "48k"
+TOKEN = "a-token"
+MODULES = ["opaca_micro.rest", "opaca_micro.container", "opaca_micro.announce", "opaca_micro.parts.dht"]
+BUDGET_BYTES = 30_000
+
+# On a board these are in the firmware.
+STAND_INS = {
+    "machine": "class Pin:\n    def __init__(self, number):\n        pass\n",
+    "dht": "class DHT22:\n    def __init__(self, pin):\n        pass\n    def measure(self):\n        pass\n"
+    "    def temperature(self):\n        return 21.5\n    def humidity(self):\n        return 40.0\nDHT11 = DHT22\n",
+}
+
+_SMALL = b"POST /stream/Take HTTP/1.1\r\nAuthorization: Bearer a-token\r\nContent-Length: "
+HOSTILE: dict[str, tuple[bytes, int]] = {
+    "a line of 1 MB": (b"x" * 65536, 16),
+    "a header of 1 MB": (b"GET /info HTTP/1.1\r\nX: " + b"y" * 65536, 16),
+    "a token of 1 MB": (b"GET /info HTTP/1.1\r\nAuthorization: " + b"y" * 65536, 16),
+    "100,000 headers": (b"GET /info HTTP/1.1\r\n" + b"a: b\r\n" * 10000, 10),
+    "a negative length": (_SMALL + b"-5\r\n\r\n", 1),
+    "10 MB": (_SMALL + b"10485760\r\n\r\n" + b"z" * 65536, 160),
+    "4 KiB": (_SMALL + b"4096\r\n\r\n" + b"z" * 4096, 1),
+    "bad UTF-8": (_SMALL.replace(b"stream/Take", b"send/climate") + b'6\r\n\r\n{"\xff"\xfe', 1),
+    "bad JSON": (_SMALL.replace(b"stream/Take", b"send/climate") + b'9\r\n\r\n{"pay": [', 1),
+    "2,000 levels": (_SMALL.replace(b"stream/Take", b"send/climate") + b"2000\r\n\r\n" + b"[" * 2000, 1),
+    "a greeting of TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n" * 20, 1),
+    "bytes": (bytes(range(256)) * 8, 1),
+    "a path that is not escaped": (b"GET /agents/%zz%f HTTP/1.1\r\nAuthorization: Bearer a-token\r\n\r\n", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mpy")
+    build(folder, only=MODULES)
+    compiled(ROOT / "tests/micro/heap_board.py", folder / "heap_board.mpy")
+    for name, text in STAND_INS.items():
+        source = folder / f"{name}.py"
+        source.write_text(text)
+        compiled(source, folder / f"{name}.mpy")
+        source.unlink()
+    return folder
+
+
+@pytest.fixture
+def board(built: Path, tmp_path: Path) -> Iterator[Board]:
+    (tmp_path / "platform").mkdir()
+    with platform_process(tmp_path / "platform") as platform:
+        port = free_port()
+        # What a board's program begins with: holes in a heap cannot be closed, only be kept from coming.
+        call = f"heap_board.main({port}, '', {TOKEN!r}, {platform.base_url!r})"
+        start = f"import gc; gc.threshold(1024); import heap_board; {call}"
+        command = [str(micropython()), "-X", f"heapsize={HEAP}", "-c", start]
+        with Board(command, tmp_path, {"MICROPYPATH": f"{built}:.frozen"}, port, TOKEN) as board:
+            until(lambda: platform.ask("GET", "/containers").json(), "the board is attached")
+            yield board
+
+
+def used_bytes(board: Board) -> int:
+    used: int = board.ask("POST", "/invoke/Heap", json_body={}).json()
+    return used
+
+
+def is_good(board: Board) -> bool:
+    with contextlib.suppress(OSError, WireClosed):
+        return board.ask("POST", "/invoke/GetTemperature", json_body={}, timeout_s=5).status == 200
+    return False
+
+
+REQUESTS: list[tuple[str, str, dict[str, Any], int]] = [
+    ("GET", "/info", {}, 200),
+    ("GET", "/agents/climate", {}, 200),
+    ("POST", "/invoke/GetTemperature", {"json_body": {}}, 200),
+    ("POST", "/invoke/SetLamp/climate", {"json_body": {"on": True, "level": 5}}, 200),
+    ("POST", "/invoke/SetLamp/climate", {"json_body": {"on": 1}}, 500),
+    ("POST", "/invoke/Fail", {"json_body": {}}, 500),
+    ("POST", "/invoke/SetLamp", {"body": b'{"on": tr'}, 422),
+    ("POST", "/send/climate", {"json_body": {"payload": {"a": [1, 2, 3]}, "replyTo": ""}}, 200),
+    ("POST", "/broadcast/news", {"json_body": {"payload": "x" * 100, "replyTo": ""}}, 200),
+    ("GET", "/stream/Values", {}, 200),
+    ("POST", "/stream/Take", {"body": b"y" * 200}, 200),
+    ("GET", "/nothing", {}, 404),
+    ("DELETE", "/info", {}, 405),
+    ("GET", "/info", {"headers": {"Authorization": "Bearer no"}}, 403),
+]
+
+
+@pytest.mark.timeout(600)
+def test_thousands_of_requests_leave_no_trace_in_the_heap(board: Board, at_size: Callable[[int, int], int]) -> None:
+    draw = random.Random(1)
+
+    def some(count: int) -> None:
+        for method, path, more, status in draw.choices(REQUESTS, k=count):
+            assert board.ask(method, path, **more).status == status, f"{method} {path}"
+
+    some(200)
+    before = used_bytes(board)
+    some(at_size(2000, 60_000))
+    assert used_bytes(board) <= before + 512
+    assert "MemoryError" not in board.log
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("sent", [b"GET /in", b"GET /info HTTP/1.1\r\n", _SMALL + b"600\r\n\r\nz"])
+def test_a_good_request_is_answered_behind_twenty_silent_callers(board: Board, sent: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def stay() -> None:
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_connection(board.address, timeout=10)).sendall(sent)
+
+        callers = [threading.Thread(target=stay) for _ in range(20)]
+        for caller in callers:
+            caller.start()
+        until(lambda: is_good(board), "a good request is answered")
+        for caller in callers:
+            caller.join()
+    assert board.is_running
+
+
+@pytest.mark.timeout(60)
+def test_nothing_that_is_sent_ends_the_program(board: Board) -> None:
+    before = used_bytes(board)
+    for what, (data, times) in HOSTILE.items():
+        with contextlib.suppress(OSError), socket.create_connection(board.address, timeout=3) as caller:
+            for _ in range(times):
+                caller.sendall(data)
+            while caller.recv(4096):
+                pass
+        since = time.monotonic()
+        until(lambda: is_good(board), f"a good request is answered after {what}")
+        assert time.monotonic() - since < 5
+    assert used_bytes(board) <= before + 512
+
+
+@pytest.mark.timeout(60)
+def test_thirty_callers_at_once_are_served_in_turn(board: Board) -> None:
+    good: list[bool] = []
+    callers = [threading.Thread(target=lambda: good.append(is_good(board))) for _ in range(30)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert sum(good) >= 27
+    until(lambda: is_good(board), "a good request is answered")
+
+
+def test_the_bytecode_keeps_its_budget(tmp_path: Path) -> None:
+    sizes = build(tmp_path, only=MODULES)
+    assert sum(size for name, size in sizes.items() if ".parts" not in name) <= BUDGET_BYTES
