@@ -5,7 +5,7 @@ import gc
 
 from opaca_micro.memory import forget
 
-_RESTART_S = 2
+RESTART_S = 2
 _FIRST_CLOCK_S = 2
 _DAY_S = 86400
 
@@ -129,7 +129,7 @@ async def _for_ever(name, job):
             print("the", name, "failed; it is started anew")
             _shown(error)
         gc.collect()
-        await asyncio.sleep(_RESTART_S)
+        await asyncio.sleep(RESTART_S)
 
 
 async def _turns_good(boot):

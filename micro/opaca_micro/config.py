@@ -56,7 +56,11 @@ def load(path="opaca.json"):
     """
     try:
         with open(path) as file:
-            values = json.load(file)
+            text = file.read().strip()
+        # MicroPython's reader takes a file that ends too early for a whole one.
+        if text[:1] == "{" and text[-1:] != "}":
+            raise ValueError
+        values = json.loads(text)
     except OSError:
         raise ConfigError(path + ": there is no such file; `opaca-edge boards add` writes one")
     except ValueError:

@@ -60,7 +60,7 @@ async def request(base, method, path, body=b"", token="", network=None, limit_ms
         answer = b""
         while len(answer) < _LONGEST and not _is_whole(answer):
             await ready()
-            piece = link.recv(512)
+            piece = link.recv(128)
             if not piece:
                 break
             answer += piece

@@ -4,7 +4,7 @@ import asyncio
 
 # The longest that an RP2040 can wait is 8,388 ms.
 TIMEOUT_MS = 8000
-_FEED_S = 1
+FEED_S = 1
 
 
 class Watchdog:
@@ -35,4 +35,4 @@ class Watchdog:
         while True:
             if is_serving():
                 self.feed()
-            await asyncio.sleep(_FEED_S)
+            await asyncio.sleep(FEED_S)

@@ -83,12 +83,19 @@ class VirtualBoard:
 
     Args:
         interpreter: One of INTERPRETERS.
-        built: Folder of bytecode, with the stand-ins in `host`, for MicroPython.
+        built: Folder of bytecode for MicroPython, with the stand-ins in `host` and in `firmware`.
         settings: Of `opaca.json`, besides what every board has.
     """
 
     def __init__(
-        self, interpreter: str, built: Path, folder: Path, program: str, heap: str = "128k", **settings: Any
+        self,
+        interpreter: str,
+        built: Path,
+        folder: Path,
+        program: str,
+        heap: str = "128k",
+        stand_ins: str = "host",
+        **settings: Any,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -106,7 +113,7 @@ class VirtualBoard:
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         if interpreter == "micropython":
             self._command = [str(micropython()), "-X", f"heapsize={heap}", "main.py"]
-            self._environment = environment | {"MICROPYPATH": f"{built}:{built / 'host'}:.frozen"}
+            self._environment = environment | {"MICROPYPATH": f"{built}:{built / stand_ins}:.frozen"}
         else:
             self._command = [sys.executable, "-u", "main.py"]
             searched = f"{ROOT / 'micro'}:{ROOT / 'micro/host'}"

@@ -4,6 +4,8 @@ from typing import Never
 from opaca_micro.agent import Agent
 from opaca_micro.config import Config
 
+RESTART_S: float
+
 _Agents = Agent | Sequence[Agent]
 
 def run(

@@ -1,0 +1,184 @@
+"""A board whose program fails can still be reached, and one that hangs starts anew."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.micro.homes import CLIMATE, HASTE, INTERPRETERS, PROGRAM, Home, VirtualBoard
+
+MakeBoard = Callable[..., VirtualBoard]
+
+RESET = 93  # the exit code of the stand-in for machine.reset()
+
+BROKEN = HASTE + "\ndef agents():\n    raise OSError('the sensor does not answer')\n\nboard.run(agents)\n"
+
+
+@pytest.fixture(params=INTERPRETERS)
+def make_board(request: pytest.FixtureRequest, tmp_path: Path, built: Path) -> Iterator[MakeBoard]:
+    """Make a board; nobody needs to be at its platform."""
+    made = []
+
+    def make(program: str, **settings: object) -> VirtualBoard:
+        made.append(
+            VirtualBoard(
+                request.param, built, tmp_path / "board", program, **{"platform": "http://127.0.0.1:9", **settings}
+            )
+        )
+        return made[-1]
+
+    yield make
+    for board in made:
+        board.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path / "platform")
+    try:
+        home.start()
+        yield home
+    finally:
+        home.household.clear_away()
+
+
+def failed_boots(board: VirtualBoard) -> int:
+    failed: int = json.loads((board.folder / "boots.json").read_text())["failed"]
+    return failed
+
+
+def test_a_program_that_cannot_be_loaded_ends_in_safe_mode_which_shows_why(home: Home, make_board: MakeBoard) -> None:
+    board = make_board(BROKEN, platform=home.url, user="board-1", token=home.token())
+    for _ in range(5):
+        board.start()
+        assert board.ended() == RESET
+        assert "the sensor does not answer" in board.log
+    board.start()
+    container_id = board.attached_id()
+    container = home.containers()[container_id]
+    assert "failed 5 times" in container["image"]["description"]
+    assert "the sensor does not answer" in container["image"]["description"]
+    assert [agent["agentId"] for agent in container["agents"]] == ["safe-mode"]
+    assert "the sensor does not answer" in home.ask("admin", "POST", "/invoke/GetReason", {}).json()
+
+
+def test_safe_mode_is_left_by_whoever_asks_and_a_good_program_then_stays(home: Home, make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM, platform=home.url, user="board-1", token=home.token())
+    board.write("boots.json", '{"failed": 5, "reason": "MemoryError: it was too much"}')
+    board.start()
+    before = board.attached_id()
+    assert home.temperature() is None
+    assert home.ask("admin", "POST", "/invoke/Restart", {}).status == 200
+    assert board.ended() == RESET
+    board.start()
+    assert board.attached_id() == before
+    assert home.temperature() == 21.5
+    board.until(lambda: failed_boots(board) == 0, "that the boot counts as good")
+
+
+def test_safe_mode_gives_the_program_one_more_chance(make_board: MakeBoard) -> None:
+    board = make_board(BROKEN)
+    board.write("boots.json", '{"failed": 5, "reason": ""}')
+    board.start()
+    board.until_says("safe mode: the program failed 5 times")
+    board.start()  # somebody pulled its plug
+    assert board.ended() == RESET
+    board.start()
+    board.until_says("safe mode: the program failed 5 times, last: OSError: the sensor does not answer")
+
+
+def test_safe_mode_ends_by_itself(make_board: MakeBoard) -> None:
+    board = make_board("from opaca_micro import safe_mode\nsafe_mode.LASTS_S = 1\n" + PROGRAM)
+    board.write("boots.json", '{"failed": 5, "reason": ""}')
+    board.start()
+    assert board.ended() == RESET
+    assert failed_boots(board) == 4
+
+
+def test_a_file_of_boots_that_was_torn_counts_as_none(make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM)
+    board.write("boots.json", '{"failed": 5, "rea')
+    board.start()
+    board.until_says("cannot be reached")
+    assert "safe mode" not in board.log
+
+
+def test_boots_that_hold_are_forgotten_and_others_counted(make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM.replace("good_after_s = 1", "good_after_s = 600"))
+    for count in (1, 2):
+        board.start()
+        board.until_says("cannot be reached")
+        assert failed_boots(board) == count
+    board.write("main.py", PROGRAM)
+    board.start()
+    board.until(lambda: failed_boots(board) == 0, "that the boot counts as good")
+
+
+IMPATIENT = "from opaca_micro import watchdog\nwatchdog.TIMEOUT_MS = 1000\nwatchdog.FEED_S = 0.1\n"
+
+
+def test_the_watchdog_ends_a_board_whose_loop_stands_still(make_board: MakeBoard) -> None:
+    hang = """
+import asyncio
+
+@climate.job
+async def hang():
+    await asyncio.sleep(1.5)
+    print("hangs")
+    while True:
+        pass
+
+board.run(climate)
+"""
+    board = make_board(IMPATIENT + HASTE + CLIMATE + hang)
+    board.start()
+    assert board.ended() == -signal.SIGALRM
+    assert "hangs" in board.log
+    board.surround(reset_cause="watchdog")
+    board.write("boots.json", '{"failed": 5, "reason": ""}')
+    board.start()
+    board.until_says("last: the watchdog reset the board")
+
+
+def test_the_watchdog_ends_a_board_whose_server_does_not_take_connections(make_board: MakeBoard) -> None:
+    board = make_board(IMPATIENT + PROGRAM)
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", board.tcp_port))
+        taken.listen()
+        board.start()
+        assert board.ended() == -signal.SIGALRM
+    assert "the server failed; it is started anew" in board.log
+
+
+def test_the_watchdog_lets_a_board_run_that_works_or_has_none(make_board: MakeBoard) -> None:
+    slow = 'import asyncio\n\n@climate.job\nasync def wait():\n    await asyncio.sleep(2.5)\n    print("alive")\n'
+    board = make_board(IMPATIENT + HASTE + CLIMATE + slow + "board.run(climate)\n")
+    board.start()
+    board.until_says("alive")
+    block = 'import time\n\n@climate.job\nasync def block():\n    time.sleep(1.5)\n    print("alive")\n'
+    board = make_board(IMPATIENT + HASTE + CLIMATE + block + "board.run(climate)\n", watchdog=False)
+    board.start()
+    board.until_says("alive")
+
+
+def test_jobs_that_fail_are_started_anew(make_board: MakeBoard) -> None:
+    fail = '\n@climate.job\nasync def fail():\n    raise ValueError("no luck")\n\nboard.run(climate)\n'
+    board = make_board("from opaca_micro import board\nboard.RESTART_S = 0.1\n" + HASTE + CLIMATE + fail)
+    board.start()
+    board.until_says("no luck", times=3)
+    assert board.is_on
+
+
+def test_a_board_ends_at_once_when_its_settings_are_wrong(make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM, port="eighty")
+    board.start()
+    assert board.ended() == 1
+    assert board.log.splitlines()[-1].endswith(
+        'opaca.json: port: expected a whole number from 1 to 65535, found "eighty"'
+    )
+    assert not (board.folder / "boots.json").exists()
