@@ -86,6 +86,7 @@ class Accounts:
             await self.users.add(user)
         except Conflict:
             raise _taken(user.name) from None
+        self._logins.user_gone(user.name)  # those of one that could not be read
         return user
 
     async def change(self, name: str, wish: UserWish) -> User:

@@ -66,7 +66,10 @@ class Session:
         for container_id, position, record in rows:
             self._position = max(self._position, position)
             try:
-                self._stored[container_id] = decode(record.encode(), StoredContainer, ignored=set())
+                stored = decode(record.encode(), StoredContainer, ignored=set())
+                if stored.container_id != container_id:
+                    raise BadInput(f"its ID is {stored.container_id!r}")
+                self._stored[container_id] = stored
             except BadInput as error:
                 log.error("the stored container %s cannot be read: %s", container_id, error)
 

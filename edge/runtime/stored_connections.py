@@ -62,6 +62,8 @@ class StoredConnections:
             self._position = max(self._position, position)
             try:
                 stored = decode(record.encode(), StoredConnection, ignored=set())
+                if stored.url != url:
+                    raise BadInput(f"its URL is {stored.url!r}")
             except BadInput as error:
                 log.error("the stored connection to %s cannot be read: %s", url, error)
                 continue

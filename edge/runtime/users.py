@@ -84,7 +84,10 @@ class Users:
         ):
             self._position = max(self._position, position)
             try:
-                self._show(decode(record.encode(), User, ignored=set()))
+                user = decode(record.encode(), User, ignored=set())
+                if user.name != name:
+                    raise BadInput(f"its name is {user.name!r}")
+                self._show(user)
             except BadInput as error:
                 log.error("the stored user %r cannot be read: %s", name, error)
 
@@ -140,12 +143,13 @@ class Users:
                 raise Conflict(f"there is a user {user.name} already")
             self._position += 1
             container_id = user.name if user.kind == "container" else None
-            # A row of that name can only be one that could not be read.
             await self._database.write(
+                # It can only be one that could not be read; its logins go with it.
+                ("DELETE FROM users WHERE name = ?", (user.name,)),
                 (
-                    "INSERT OR REPLACE INTO users (name, position, container_id, record) VALUES (?, ?, ?, ?)",
+                    "INSERT INTO users (name, position, container_id, record) VALUES (?, ?, ?, ?)",
                     (user.name, self._position, container_id, encode(user).decode()),
-                )
+                ),
             )
             self._show(user)
 

@@ -40,7 +40,11 @@ async def installation_id(database: Database) -> UUID:
 async def kept_port(database: Database) -> int:
     """Return the port on which this machine's containers reached the platform last; 0 if none is kept."""
     rows = await database.read("SELECT value FROM facts WHERE name = 'local port'")
-    return int(rows[0][0]) if rows else 0
+    try:
+        return int(rows[0][0]) if rows else 0
+    except ValueError:
+        log.error("the port that containers know is damaged: those that outlived the platform are started anew")
+        return 0
 
 
 async def keep_port(database: Database, tcp_port: int) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-import resource
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.contract.running import platform_process, until
 from tests.system.households import Household, household
+from tests.system.small_disk import limit_files, small_disk
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -163,45 +162,15 @@ def is_stored(home: Household, container_id: str) -> bool:
     return bool(rows)
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Callable[[bool], None]]:
-    """A disk of 2 MiB; yields what fills it, or makes room again."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("no disk can be mounted here; a limit of file sizes stands in for it in another test")
-    ballast = folder / "ballast"
-
-    def fill(is_full: bool) -> None:
-        if not is_full:
-            ballast.unlink()
-            return
-        with ballast.open("wb", buffering=0) as out:
-            for size in (65536, 4096, 1):
-                try:
-                    while True:
-                        out.write(b"\0" * size)
-                except OSError:
-                    continue
-
-    try:
-        yield fill
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_limit_of_file_sizes_refuses_what_must_be_kept(tmp_path: Path) -> None:
     """Stands in for a full disk where none can be mounted."""
     with household(tmp_path) as home:
         container_id = home.posted()
-        size = max(path.stat().st_size for path in file(home).parent.glob("state.sqlite3*"))
-        resource.prlimit(home.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        limit_files(home.process, file(home).parent, True)
         refuses_for_want_of_space(home)
         assert home.ask("DELETE", f"/containers/{container_id}").status == 507
         assert home.running() == {}
-        resource.prlimit(home.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        limit_files(home.process, file(home).parent, False)
         kept = home.posted()
         home.settles(lambda: not is_stored(home, container_id), "the other one is forgotten by now")
         home.kill()

@@ -241,11 +241,15 @@ async def test_a_user_takes_the_place_of_one_that_cannot_be_read(
 ) -> None:
     async with trusted(tmp_path) as here:
         await here.accounts.create(eve(), ADMIN)
-        await here.logins._database.write(("UPDATE users SET record = '{'", ()))
+        await here.logins._database.write(
+            ("UPDATE users SET record = '{'", ()), ("INSERT INTO logins VALUES ('eve', 'c-1', 'old')", ())
+        )
     async with trusted(tmp_path) as here:
         assert caplog.text.count("cannot be read") == 2
         assert await here.accounts.login("admin", "pw", HERE)
         await here.accounts.create(eve(password="new"), ADMIN)
+        assert here.logins._tokens == {}
     async with trusted(tmp_path) as here:
         assert caplog.text.count("cannot be read") == 2
         assert await here.accounts.login("eve", "new", HERE)
+        assert here.logins._tokens == {}

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edge.errors import ParameterMismatch
 from edge.launcher.base import Registry
@@ -22,6 +23,8 @@ from edge.model.json_value import JsonValue
 from edge.transport.http import HttpClient
 
 log = logging.getLogger(__name__)
+
+_TcpPort = Annotated[int, Meta(ge=0, le=65535)]
 
 # Told that a container's process has ended: what is served for it must let go of its ports before the next one starts.
 OnEnd = Callable[[str], Awaitable[None]]
@@ -84,11 +87,11 @@ class ProcessRecord(Struct, frozen=True, kw_only=True):
         folder: Where it keeps its own.
     """
 
-    pid: int | None = None
+    pid: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     started: int = 0
     boot_id: str = ""
-    api_port: int
-    extra_ports: dict[str, int] = {}
+    api_port: _TcpPort
+    extra_ports: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,5}$")], _TcpPort] = {}
     folder: str = ""
 
     @property
