@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import UnsetType
 
 from bridge.executor import Executor
-from bridge.store import Entry, Store
+from bridge.store import Entry, Lane, Store
 from bridge.tasks import Tasks
 from edge.model.json_value import JsonValue
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
+_ALARMS_AT_ONCE = 4
 # Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
 _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
@@ -25,37 +26,42 @@ _LONGEST_PAUSE_S = 60.0
 
 
 class Player:
-    """Plays entries, up to 16 at once."""
+    """Plays entries, up to 16 at once, and 4 alarms besides."""
 
     def __init__(self, store: Store, executor_of: Callable[[str], Executor], tasks: Tasks) -> None:
         self._inbox = store.inbox
         self._executor_of = executor_of
         self._tasks = tasks
-        self._room = asyncio.Semaphore(_AT_ONCE)
         self._said: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
-        """Play for as long as the bridge runs."""
+        """Play for as long as the bridge runs; slow targets of other lanes never keep an alarm waiting."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run(tuple(Lane), _AT_ONCE), name="play all lanes")
+            tasks.create_task(self._run((Lane.ALARM,), _ALARMS_AT_ONCE), name="play alarms")
+
+    async def _run(self, lanes: Sequence[Lane], at_once: int) -> None:
+        room = asyncio.Semaphore(at_once)
         while True:
-            await self._inbox.ready()
-            await self._room.acquire()
+            await room.acquire()
             entries: list[Entry] = []
             try:
-                entries = await self._inbox.claim(1)
+                await self._inbox.ready(lanes)
+                entries = await self._inbox.claim(1, lanes)
             finally:
                 if not entries:
-                    self._room.release()
+                    room.release()
             for entry in entries:
-                self._tasks.start(self._play(entry), f"play {entry.event.route} of {entry.site}")
+                self._tasks.start(self._play(entry, room), f"play {entry.event.route} of {entry.site}")
 
-    async def _play(self, entry: Entry) -> None:
+    async def _play(self, entry: Entry, room: asyncio.Semaphore) -> None:
         try:
             await self._played(entry)
         except BaseException:
             await self._inbox.again(entry, _FIRST_PAUSE_S)
             raise
         finally:
-            self._room.release()
+            room.release()
 
     async def _played(self, entry: Entry) -> None:
         event, inbox = entry.event, self._inbox

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bridge import envelope
+from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.lanes import Lanes
 from bridge.mqtt.driver import Incoming
@@ -131,6 +132,7 @@ class _End:
         self._station = station
         self._store = store
         self._can_send = False
+        self._age = Age()
         self._ways = {lane: _Way() for lane in Lane}
         self._wake = store.outbox.changed(remote.name)
         self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
@@ -140,6 +142,7 @@ class _End:
     def reach(self, can: bool) -> None:
         """Say whether the party can be reached; what was under way is sent again when it can."""
         self._can_send = can
+        self._age = Age()
         for way in self._ways.values():
             way.rewind()
         self._wake.set()
@@ -254,11 +257,12 @@ class _End:
     async def _take(self, lane: Lane, incoming: Incoming) -> None:
         message = read(self._station.large.whole(self._remote.name, incoming.payload), envelope.Batch)
         inbox, name = self._store.inbox, self._remote.name
+        age_ms = self._age.of(message.t)
         if message.t > 0:
-            inbox.clock_known(name, message.t)
+            inbox.clock_known(name, message.t + age_ms)
         mark = envelope.Mark(st=message.st, n=0)
         try:
-            taken = await inbox.take(name, message.st, lane, _from_the_wire(message, lane))
+            taken = await inbox.take(name, message.st, lane, _from_the_wire(message, lane), age_ms / 1000)
         except NotStored as error:
             mark.n, mark.full = inbox.fate(name, message.st, lane).seq, error.message[:200]
         else:
