@@ -66,6 +66,8 @@ LAZILY: dict[str, set[str]] = {"edge.cli": {"bridge", "micro.flash"}}
 
 MEANINGLESS_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "core", "misc"}
 READS_ENVIRONMENT = {"edge/config.py", "bridge/config.py"}
+# The program of a board, and what the build of a firmware runs.
+RUNS_AT_IMPORT = {"micro/main.py", "micro/manifest.py"}
 WRITES_CAMEL_CASE = "edge/model/"
 _CAMEL_CASE = re.compile(r"_*[a-z][a-z0-9]*[A-Z]\w*")
 
@@ -269,7 +271,7 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 
 def no_work_at_import(module: Module) -> Iterator[Finding]:
-    if not module.is_product or module.path.endswith("__main__.py") or module.path == "micro/main.py":
+    if not module.is_product or module.path.endswith("__main__.py") or module.path in RUNS_AT_IMPORT:
         return
     for statement in module.tree.body:
         if isinstance(statement, ast.If) and _is_main_guard(statement.test):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -35,7 +36,8 @@ def build(folder: Path, *, only: Iterable[str] = ()) -> dict[str, int]:
 
     Args:
         folder: Made if it is missing; `.mpy` files in it are overwritten.
-        only: Modules that are wanted, as `opaca_micro.board`: they, and what they import. None named: everything.
+        only: Modules that are wanted, as `opaca_micro.board`: they, and what they import. None named: everything, and
+            the list that mip installs it by.
 
     Returns:
         Size in bytes of each module's file, by the module's name.
@@ -51,6 +53,8 @@ def build(folder: Path, *, only: Iterable[str] = ()) -> dict[str, int]:
         sizes[name] = compiled(sources[name], target)
     if "opaca_micro.pages" in names:
         sizes["microdot"] = _compiled(cut(_microdot().read_text("utf-8")), "microdot", folder / "microdot.mpy")
+    if not only:
+        shutil.copy(PACKAGE.parent / "package.json", folder)
     return sizes
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from tests.micro.parts import Workbench, workbench
 
 __all__ = ["workbench"]
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/boards.md").read_text("utf-8")
 
 GOOD: dict[str, Any] = {
     "name": "greenhouse-1",
@@ -126,3 +130,15 @@ def test_a_board_without_a_file_is_told_where_to_get_one(workbench: Workbench) -
 def test_null_is_no_value(workbench: Workbench, key: str) -> None:
     (said,) = load(workbench, json.dumps({**GOOD, key: None}))
     assert said.startswith(f"opaca.json: {key}: expected ")
+
+
+def test_every_setting_is_documented(workbench: Workbench) -> None:
+    program = (
+        "import json\nfrom opaca_micro import config\nprint(json.dumps([list(config._KEYS), list(config._WIFI)]))\n"
+    )
+    keys, wifi = workbench.run(program)[0]
+    section = PAGE.partition("## opaca.json")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (`.*?) \| (.*?) \|$", section, re.MULTILINE))
+    named = set(re.findall(r"`([a-z]+)`", " ".join(rows)))
+    assert named | {"password"} == set(keys)
+    assert all(f"`{key}`" in rows["`wifi`"] for key in wifi)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.micro.boards import ROOT
 from tests.micro.homes import CLIMATE, HASTE, INTERPRETERS, PROGRAM, Home, VirtualBoard
 
 MakeBoard = Callable[..., VirtualBoard]
@@ -65,6 +66,19 @@ def test_a_program_that_cannot_be_loaded_ends_in_safe_mode_which_shows_why(home:
     assert "the sensor does not answer" in container["image"]["description"]
     assert [agent["agentId"] for agent in container["agents"]] == ["safe-mode"]
     assert "the sensor does not answer" in home.ask("admin", "POST", "/invoke/GetReason", {}).json()
+
+
+def test_a_program_beside_the_shipped_main_is_loaded_where_it_can_do_no_harm(make_board: MakeBoard) -> None:
+    board = make_board((ROOT / "micro/main.py").read_text())
+    board.write("program.py", HASTE + CLIMATE + "\nagents = [climate]\n")
+    board.start()
+    board.until_says("cannot be reached")
+    board.write("program.py", "def climate(:\n")
+    for _ in range(3):
+        board.start()
+        assert board.ended() == RESET
+        assert "SyntaxError" in board.log
+    assert failed_boots(board) == 4
 
 
 def test_safe_mode_is_left_by_whoever_asks_and_a_good_program_then_stays(home: Home, make_board: MakeBoard) -> None:
