@@ -46,6 +46,8 @@ class Process:
 
     def __init__(self, arguments: list[str], folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.arguments = arguments
+        # A program to run it under, such as `recorded_writes` has.
+        self.under: list[str] = []
         self.folder = folder
         self.environment = {**_CLEAN, "HOME": str(folder), **(settings or {})}
         self.log_file = folder / "log"
@@ -69,7 +71,7 @@ class Process:
         """Start it and return at once."""
         self._output = self.log_file.open("wb")
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "edge", *self.arguments],
+            [*self.under, sys.executable, "-m", "edge", *self.arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
