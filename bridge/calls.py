@@ -1,25 +1,19 @@
-"""Live calls over a link: the asking half waits and asks again, the answering half executes each call once."""
+"""Live calls over a link, the asking half: it waits, and asks again under the same ID, until it knows or gives up."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TypeAlias
 
-from bridge.clock import Age, tick_ms
+from bridge.clock import tick_ms
 from bridge.envelope import Answer, Request
 from bridge.mqtt.failures import LinkError
-from bridge.tasks import Tasks
 from edge.errors import CalleeError, Cause, OutcomeUnknown, Overloaded, Unreachable
 from edge.model.descriptions import timestamp
-from edge.model.json_value import JsonValue
-
-log = logging.getLogger(__name__)
 
 # A request that nobody answers is sent again, under the same ID, first after this long, then at growing distances.
 _FIRST_RETRY_S = 2.0
@@ -27,15 +21,9 @@ _LONGEST_RETRY_S = 15.0
 # Nothing heard for so long, not even that it is still being executed: it is gone, whatever its presence says.
 _SILENCE_S = 40.0
 _MAX_WAITING = 256
-# What the answering half keeps for requests that come again, and executes at one time.
-_KEPT_ANSWERS = 64
-_KEPT_BYTES = 1024 * 1024
-_MAX_RUNNING = 64
 
 # What is answered to a request that came again while it is executed.
 STILL_RUNNING = 102
-# Asks nothing of the platform, only whether the other end is there.
-PING = "PING"
 
 Send: TypeAlias = Callable[[Request], None]
 
@@ -89,7 +77,7 @@ class Calls:
             async with asyncio.timeout(limit_s):
                 return await self._answered(waiting)
         except TimeoutError:
-            raise OutcomeUnknown(
+            raise unknown(
                 f"{self._party} did not answer {request.route} in {limit_s:.0f} s; it may have had its effect"
             ) from None
         finally:
@@ -103,9 +91,7 @@ class Calls:
             if done:
                 return waiting.answer.result()
             if loop.time() - waiting.heard_s > _SILENCE_S:
-                raise OutcomeUnknown(
-                    f"{self._party} says nothing to {waiting.request.route}, which may have had its effect"
-                )
+                raise unknown(f"{self._party} says nothing to {waiting.request.route}, which may have had its effect")
             pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
             with suppress(LinkError):  # it is asked again when the link is back
                 self._send(waiting.request)
@@ -130,85 +116,13 @@ class Calls:
         for waiting in self._waiting.values():
             if not waiting.answer.done():
                 waiting.answer.set_exception(
-                    OutcomeUnknown(f"{self._party} {why} during {waiting.request.route}, which may have had its effect")
+                    unknown(f"{self._party} {why} during {waiting.request.route}, which may have had its effect")
                 )
 
 
-# Plays a request and returns status and body, UNSET-free: None stands for no body.
-Play: TypeAlias = Callable[[Request], Awaitable[Answer]]
-
-
-class Answers:
-    """The calls of one party to us: each is executed once, and answered as often as it is asked."""
-
-    def __init__(self, party: str, play: Play, reply: Callable[[Answer], None], tasks: Tasks) -> None:
-        """Args:
-        party: Name of the party, for the log.
-        play: Executes a request; raises nothing.
-        reply: Sends an answer; `LinkError` if the link is down.
-        tasks: Owns what runs.
-        """
-        self.epoch = 0
-        self.age = Age()
-        self._party = party
-        self._play = play
-        self._reply = reply
-        self._tasks = tasks
-        self._done: OrderedDict[str, Answer] = OrderedDict()
-        self._running: set[str] = set()
-
-    def new_epoch(self, epoch: int) -> None:
-        """Begin a new connection: calls that were meant for the one before are refused from now on."""
-        self.epoch = epoch
-        self.age = Age()
-
-    def asked(self, request: Request) -> None:
-        """Execute a request, or repeat its answer."""
-        age_ms = self.age.of(request.t)
-        if request.route == PING:
-            self._send(Answer(id=request.id, s=204))
-            return
-        if request.id in self._running:
-            self._send(Answer(id=request.id, s=STILL_RUNNING))
-            return
-        if request.id in self._done:
-            self._send(self._done[request.id])
-        elif request.ep != self.epoch:
-            self._send(refusal(request, "was meant for an earlier connection and is not executed", is_unknown=True))
-        elif age_ms > request.x * 1000:
-            self._send(refusal(request, f"came {age_ms / 1000:.1f} s late and is not executed", is_unknown=True))
-        elif len(self._running) >= _MAX_RUNNING:
-            self._send(Answer(id=request.id, s=503, b=error_body(503, f"{_MAX_RUNNING} calls are running already")))
-        else:
-            self._running.add(request.id)
-            self._tasks.start(self._execute(request), f"{self._party}: {request.route}")
-
-    async def _execute(self, request: Request) -> None:
-        try:
-            answer = await self._play(request)
-        finally:
-            self._running.discard(request.id)
-        self._done[request.id] = answer
-        while len(self._done) > _KEPT_ANSWERS:
-            self._done.popitem(last=False)
-        self._send(answer)
-
-    def _send(self, answer: Answer) -> None:
-        answer.t = tick_ms()
-        try:
-            self._reply(answer)
-        except LinkError as error:
-            log.info("%s does not get its answer now: %s", self._party, error)
-
-
-def refusal(request: Request, why: str, *, is_unknown: bool = False) -> Answer:
-    """Return the answer to a request that is not executed."""
-    return Answer(id=request.id, s=502, b=error_body(502, f"{request.route} {why}"), u=int(is_unknown))
-
-
-def error_body(status: int, message: str) -> JsonValue:
-    """Return an ErrorResponse without cause (contract, Decision 1)."""
-    return {"statusCode": status, "message": message}
+def unknown(message: str) -> OutcomeUnknown:
+    """Return the error of a call that may have run: its cause tells programs so, which must not ask anybody else."""
+    return OutcomeUnknown(message, Cause(HTTPStatus.GATEWAY_TIMEOUT, "the outcome is unknown"))
 
 
 def away(party: str, since_s: float | None, why: str = "") -> CalleeError:
@@ -217,17 +131,3 @@ def away(party: str, since_s: float | None, why: str = "") -> CalleeError:
         return Unreachable(f"{party} has not been seen yet{f': {why}' if why else ''}")
     since = timestamp(datetime.fromtimestamp(since_s, UTC))
     return Unreachable(f"{party} is away since {since}{f': {why}' if why else ''}")
-
-
-def cause_of(answer: Answer) -> Cause:
-    """Return what another party's error answer says."""
-    body = answer.b
-    if isinstance(body, dict):
-        status, message = body.get("statusCode"), body.get("message")
-        return Cause(status if isinstance(status, int) else None, message if isinstance(message, str) else None)
-    return Cause(answer.s, None)
-
-
-def now_ms() -> int:
-    """Return Unix time in ms, for what is only shown."""
-    return time.time_ns() // 1_000_000

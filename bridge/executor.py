@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
 from msgspec import UNSET, UnsetType
 
 from bridge.access import Access
-from bridge.calls import error_body
+from bridge.answers import error_body
+from bridge.calls import unknown
 from bridge.envelope import CARRIED_HEADERS, Answer, Request
 from bridge.local import LocalPlatform
 from edge.errors import CalleeError, OpacaError, OutcomeUnknown, RemoteError
@@ -69,15 +71,12 @@ class Executor:
             return 403, error_body(403, f"{route} {refusal}")
         method, _, path = route.partition(" ")
         try:
-            transport = await self.transport()
+            options = self._options(headers, idempotency_key)
             async with asyncio.timeout(_LONGEST_S):
-                answer = await transport.request(
-                    method,
-                    path,
-                    [(name, query[name]) for name in _QUERY if name in query],
-                    body,
-                    self._options(headers, idempotency_key),
-                    is_login_token_sent=True,
+                answer = await self._let_in(
+                    lambda transport: transport.request(
+                        method, path, passed_query(query), body, options, is_login_token_sent=True
+                    )
                 )
             return 200, _value(route, answer)
         except RemoteError as error:
@@ -85,17 +84,26 @@ class Executor:
         except TimeoutError:
             return 502, error_body(502, f"the platform behind the bridge did not answer {route}")
         except CalleeError as error:
-            status = 502 if isinstance(error, OutcomeUnknown) else 0
-            return status, error_tree(502, error.message, error.cause)
+            if isinstance(error, OutcomeUnknown):
+                return 502, error_tree(502, error.message, unknown(error.message).cause)
+            return 0, error_tree(502, error.message, error.cause)
         except OpacaError as error:
             status = int(status_of(error))
             return status, error_tree(status, error.message, error.cause)
 
+    async def _let_in(self, ask: Callable[[HttpTransport], Awaitable[bytes]]) -> bytes:
+        """Ask the platform; one that knows our token no more has done nothing, and is asked again with a new one."""
+        try:
+            return await ask(await self.transport())
+        except RemoteError as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+        self._platform.forget_logins()
+        return await ask(await self.transport())
+
     def _refused(self, error: RemoteError) -> tuple[int, JsonValue]:
         """Return the platform's own error, so that it reads as if the platform had been asked directly."""
         status = error.status or 502
-        if status == 401:
-            self._platform.forget_logins()
         cause = error.cause
         if cause is None:
             return status, error_body(status, error.message)
@@ -106,6 +114,11 @@ class Executor:
         if token is None and idempotency_key is None:
             return NO_OPTIONS
         return CallOptions(login_token=token, idempotency_key=idempotency_key)
+
+
+def passed_query(query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what of a remote caller's query is passed on: OPACA's own parameters."""
+    return [(name, query[name]) for name in _QUERY if name in query]
 
 
 def _value(route: str, body: bytes) -> JsonValue | UnsetType:

@@ -100,10 +100,11 @@ class Joining:
         pause_s = _FIRST_PAUSE_S
         while True:
             self._wake.clear()
-            missing = [remote for remote in self._remotes.values() if self._is_missing(remote)]
-            are_all_joined = all([await self._joined_now(remote.name) for remote in missing])
+            # First, as one may be back already.
             for name in list(self._gone):
                 await self._leave(name)
+            missing = [remote for remote in self._remotes.values() if self._is_missing(remote)]
+            are_all_joined = all([await self._joined_now(remote.name) for remote in missing])
             if are_all_joined:
                 pause_s = _FIRST_PAUSE_S
                 await self._wake.wait()

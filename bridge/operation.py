@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from bridge.calls import PING
+from bridge.answers import PING
 from bridge.joining import Joining
 from bridge.relay import LANES
 from bridge.remote import Remote

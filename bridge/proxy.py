@@ -9,11 +9,11 @@ from urllib.parse import quote
 from aiohttp.web import StreamResponse
 from msgspec import UNSET, UnsetType
 
-from bridge.calls import away
+from bridge.calls import away, unknown
 from bridge.envelope import Answer
 from bridge.remote import Remote
 from bridge.subscribe import Subscriptions
-from edge.errors import NotFound, OutcomeUnknown
+from edge.errors import NotFound
 from edge.http.caller import Role
 from edge.http.replies import JSON, NOTHING, Kind, Reply, StreamReply, json_reply, text_reply
 from edge.http.request import Request
@@ -226,7 +226,7 @@ def _reply(answer: Answer) -> Reply:
     """Return another party's answer as if it had come over HTTP."""
     if answer.u:
         message = answer.b.get("message") if isinstance(answer.b, dict) else None
-        raise OutcomeUnknown(str(message or "the outcome is unknown"))
+        raise unknown(str(message or "the outcome is unknown"))
     status = answer.s if 200 <= answer.s <= 599 else 502
     if isinstance(answer.b, UnsetType) or answer.b is UNSET:
         return Reply(b"", None, status)

@@ -70,9 +70,9 @@ class Relay:
         kind, _, name = route.partition(" /")[2].partition("/")
         name = unquote(name)
         lane = self._lanes.of(kind, name)
+        await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
         if self._tap is not None and kind == "broadcast":
             self._tap(remote, name, encode(message.payload))
-        await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
 
     def end_of(self, remote: Remote, station: Station) -> _End:
         """Return our end of the lanes with a party; made when it is first seen."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from bridge.calls import Answers, Calls, away
+from bridge.answers import Answers
+from bridge.calls import Calls, away
 from bridge.envelope import Answer, Presence, Request, Unreadable, new_id, read
 from bridge.executor import Executor
 from bridge.wires import Wires
@@ -104,25 +105,25 @@ class Remote:
         if not self.is_there:
             raise away(self.name, self.away_since_s)
 
-    def seen(self, presence: Presence) -> None:
-        """Take note of what it says of itself."""
-        known, self.presence = self.presence, presence
-        if presence.on:
-            self.away_since_s = None
-            if not (known and known.on and known.ep == presence.ep):
-                self.since_s = time.time()
-            if known is None or not known.on or known.ep != presence.ep:
-                log.info("%s is there", self.name)
-                # Whoever waits for the connection before this one waits in vain.
-                self.calls.give_up("has connected anew")
-        elif known is not None and known.on and known.ep != presence.ep:
-            self.presence = known  # the late will of an earlier connection
-            return
-        elif known is None or known.on:
+    def seen(self, presence: Presence) -> bool:
+        """Take note of what it says of itself; returns whether it has connected, or is connected anew."""
+        known = self.presence
+        if not presence.on and known is not None and known.on and known.ep != presence.ep:
+            return False  # the late will of an earlier connection
+        self.presence = presence
+        is_new = bool(presence.on) and (known is None or not known.on or known.ep != presence.ep)
+        if is_new:
+            self.away_since_s, self.since_s = None, time.time()
+            log.info("%s is there", self.name)
+            # Whoever waits for the connection before this one waits in vain.
+            self.calls.give_up("has connected anew")
+            self._changed()
+        elif not presence.on and (known is None or known.on):
             self.away_since_s = self.since_s = time.time()
             log.info("%s is away", self.name)
             self.calls.give_up("went away")
-        self._changed()
+            self._changed()
+        return is_new
 
     def describe(self, payload: bytes) -> bool:
         """Take its `/info`, deflated or not; returns whether it is another one. `Unreadable` if it is none."""

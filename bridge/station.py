@@ -10,9 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from bridge.calls import Answers, Calls
+from bridge.answers import Answers
+from bridge.calls import Calls
 from bridge.clock import tick_ms
-from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
+from bridge.envelope import Answer, Presence, Request, new_epoch, read, write
 from bridge.executor import Executor
 from bridge.large import Large
 from bridge.mqtt.driver import Broker, Connection, Incoming, Will
@@ -22,6 +23,7 @@ from bridge.mqtt.topics import Address, Topics
 from bridge.remote import Remote, deflated, read_presence
 from bridge.tasks import Tasks
 from bridge.wires import Wires
+from edge.errors import OpacaError
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ class Station:
             return
         self._info, self._hash = info, digest
         if self.link.is_up:
-            self._tasks.start(self._introduce(), f"{self.identity.name}: describe")
+            self._tasks.start(self._describe(), f"{self.identity.name}: describe")
 
     def _filters(self) -> list[str]:
         base, name = self._topics.base, self.identity.name
@@ -161,7 +163,17 @@ class Station:
                 carrier.went(remote)
 
     async def _introduce(self) -> None:
-        """Say who and what we are: only who has been seen is listened to."""
+        """Say who and what we are, then greet: only who has been seen is listened to."""
+        if await self._say_who():
+            for remote in self.remotes.values():
+                if remote.is_there:
+                    self._reached(remote)
+
+    async def _describe(self) -> None:
+        await self._say_who()
+
+    async def _say_who(self) -> bool:
+        """Have the broker keep our presence and our description; False if it does not know that we are there."""
         identity = self.identity
         presence = Presence(
             on=1, ep=self._epoch, kind=self._kind, h=self._hash, st=identity.store_id, sw=identity.software,
@@ -169,19 +181,20 @@ class Station:
         )  # fmt: skip
         try:
             await self.link.deliver(self._own_topic, write(presence), retain=True)
+        except LinkError as error:
+            log.warning("%s: could not introduce itself: %s", identity.name, error)
+            return False
+        try:
             if self._info:
                 await self.large.retained(self._info_topic, deflated(self._info))
         except LinkError as error:
-            log.warning("%s: could not introduce itself: %s", identity.name, error)
-            return
-        for remote in self.remotes.values():
-            if remote.is_there:
-                self._reached(remote)
+            log.warning("%s: could not describe itself: %s", identity.name, error)
+        return True
 
     def _reached(self, remote: Remote) -> None:
-        remote.calls.ask_again()
-        # Tells the time, so that the other end knows how old what comes later is.
+        # Tells the time first, so that the other end knows how old what follows is.
         self._reply(remote, Answer(id="", t=tick_ms()))
+        remote.calls.ask_again()
         for carrier in self.carriers:
             carrier.came(remote)
 
@@ -190,8 +203,8 @@ class Station:
         try:
             if not self._routed(incoming):
                 incoming.ack()
-        except Unreadable as error:
-            self._say_once(incoming.topic, str(error))
+        except OpacaError as error:
+            self._say_once(incoming.topic, error.message)
             incoming.ack()
         except LinkError as error:
             log.info("%s: %s", incoming.topic, error)
@@ -271,15 +284,16 @@ class Station:
             if not is_retained:
                 self._forget(remote)
             return
-        known = remote.presence
         self._look_for_copies(remote, presence)
-        remote.seen(presence)
-        if not remote.is_there:
+        if remote.seen(presence):
+            remote.answers.new_epoch(self._epoch)
+            # What its connection before this one carried is gone.
             for carrier in self.carriers:
                 carrier.went(remote)
-        elif known is None or not known.on or known.ep != presence.ep:
-            remote.answers.new_epoch(self._epoch)
             self._reached(remote)
+        elif not remote.is_there:
+            for carrier in self.carriers:
+                carrier.went(remote)
 
     def _look_for_copies(self, remote: Remote, presence: Presence) -> None:
         known = remote.presence

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
-from bridge.calls import error_body
+from bridge.answers import error_body
 from bridge.chunks import unpack
 from bridge.envelope import Answer, Credit, Request, new_id, read, write
+from bridge.executor import passed_query
 from bridge.mqtt.driver import Incoming
-from bridge.mqtt.failures import LinkError
+from bridge.mqtt.link import Link
 from bridge.mqtt.topics import Address
 from bridge.pipes import Reader, Writer
 from bridge.remote import Remote
 from bridge.station import Carrier, Station
 from bridge.tasks import Tasks
-from edge.errors import Cause, OpacaError, Overloaded, RemoteError
+from edge.errors import Cause, OpacaError, Overloaded, RemoteError, Unreachable
 from edge.http.errors import error_body as error_tree
 from edge.http.errors import status_of
 from edge.http.replies import StreamReply
 from edge.http.request import Request as HttpRequest
 from edge.model.json_value import JsonValue
+from edge.transport.base import CallOptions
 from edge.transport.http import HttpTransport
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class Streams:
         self._readers: dict[tuple[str, str], Reader] = {}
         self._writers: dict[tuple[str, str], Writer] = {}
         self._stations: dict[str, Station] = {}
+        self._left: deque[tuple[str, str]] = deque(maxlen=_MAX_STREAMS)
 
     def carrier(self, station: Station) -> Carrier:
         """Return what takes the chunks and credits of a station."""
@@ -60,30 +64,34 @@ class Streams:
     async def _open(
         self, remote: Remote, route: str, query: Mapping[str, str], headers: dict[str, str]
     ) -> AsyncIterator[AsyncIterator[bytes]]:
+        remote.check_there()
         with self._reading(remote) as (sid, reader):
-            answer = await remote.call(route, dict(query), headers, limit_s=_OPEN_S, sid=sid)
-            _check(answer, remote, route)
             try:
+                answer = await remote.call(route, dict(query), headers, limit_s=_OPEN_S, sid=sid)
+                _check(answer, remote, route)
                 reader.ready()
                 yield reader.pieces()
             finally:
-                with suppress(LinkError):
-                    reader.leave()
+                reader.leave()
 
     async def fed(
         self, remote: Remote, route: str, query: Mapping[str, str], headers: dict[str, str], request: HttpRequest
     ) -> None:
         """Pass a caller's bytes on to a remote agent; returns when the agent has taken the last one."""
+        remote.check_there()
         key, writer = self._new_writer(remote)
         try:
             async with asyncio.TaskGroup() as tasks:
                 feeding = tasks.create_task(_feed(writer, request.pieces()), name=f"feed {route}")
+                attending = tasks.create_task(writer.attend(), name=f"attend {route}")
                 answer = await remote.call(route, dict(query), headers, limit_s=_LONGEST_POST_S, sid=key[1])
                 feeding.cancel()
+                attending.cancel()
         except* OpacaError as group:
             raise _first(group) from None
         finally:
             self._writers.pop(key, None)
+            writer.break_off("its source has left")
         _check(answer, remote, route)
 
     async def play(self, remote: Remote, request: Request) -> Answer:
@@ -91,13 +99,14 @@ class Streams:
         refusal = remote.executor.access.refuses(request.route)
         if refusal is not None:
             return Answer(id=request.id, s=403, b=error_body(403, f"{request.route} {refusal}"))
-        if not request.sid.startswith(_PREFIX) or len(request.sid) > 64:
-            return Answer(id=request.id, s=400, b=error_body(400, "a stream needs an ID"))
+        names = [unquote(segment) for segment in request.route.split("/")[2:]]
+        if not 1 <= len(names) <= 2 or not request.sid.startswith(_PREFIX) or len(request.sid) > 64:
+            return Answer(id=request.id, s=400, b=error_body(400, "expected the name of a stream, and an ID for it"))
         try:
             transport = await remote.executor.transport()
             if request.route.startswith("GET "):
                 return await self._sent(remote, request, transport)
-            return await self._received(remote, request, transport)
+            return await self._received(remote, request, transport, *names)
         except OpacaError as error:
             return _failed(request, error)
         except TimeoutError:
@@ -127,45 +136,66 @@ class Streams:
         """Send the pieces of a source, until its end, or until nobody reads any more."""
         try:
             async with (
-                transport.open(request.route.partition(" ")[2], list(request.q.items())) as pieces,
+                transport.open(request.route.partition(" ")[2], passed_query(request.q)) as pieces,
                 asyncio.TaskGroup() as tasks,
             ):
                 is_open.set_result(None)
-                leaving = tasks.create_task(writer.until_left(), name="reader leaves")
-                async for piece in pieces:
-                    await writer.write(piece)
-                await writer.end()
-                leaving.cancel()
+                attending = tasks.create_task(writer.attend(), name="attend to the reader")
+                await _feed(writer, pieces)
+                attending.cancel()
         except* OpacaError as group:
             error = _first(group)
             if not is_open.done():
                 is_open.set_exception(error)
-            elif not writer.has_left:
-                with suppress(LinkError):
-                    writer.break_off(error.message)
-        except* LinkError as group:
-            log.info("a stream to %s ended: %s", key[0], group.exceptions[0])
+            else:
+                writer.break_off(error.message)
         finally:
             self._writers.pop(key, None)
+            writer.break_off("it was ended")
 
-    async def _received(self, remote: Remote, request: Request, transport: HttpTransport) -> Answer:
-        with self._reading(remote, request.sid) as (_, reader):
-            reader.ready()
-            names = [unquote(segment) for segment in request.route.split("/")[2:]]
-            await transport.post_stream(names[0], reader.pieces(), names[1] if len(names) > 1 else None)
-            return Answer(id=request.id)
+    async def _received(
+        self, remote: Remote, request: Request, transport: HttpTransport, stream: str, agent_id: str | None = None
+    ) -> Answer:
+        options = CallOptions(container_id=request.q.get("containerId"), forward=request.q.get("forward") != "false")
+        try:
+            with self._reading(remote, request.sid) as (_, reader):
+                reader.ready()
+                async with asyncio.TaskGroup() as tasks:
+                    # An agent that takes nothing must not keep a stream whose caller has left.
+                    watching = tasks.create_task(reader.until_broken(), name="watch the caller")
+                    await transport.post_stream(stream, reader.pieces(), agent_id, options)
+                    watching.cancel()
+        except* OpacaError as group:
+            raise _first(group) from None
+        return Answer(id=request.id)
 
     def _reading(self, remote: Remote, sid: str = "") -> _Reading:
         return _Reading(self, remote, sid or _PREFIX + new_id())
 
     def _new_writer(self, remote: Remote, sid: str = "") -> tuple[tuple[str, str], Writer]:
         self._make_sure_of_room()
-        sid = sid or _PREFIX + new_id()
-        link = self._stations[remote.name].link
-        topic = remote.wires.stream(sid)
+        key = remote.name, sid or _PREFIX + new_id()
+        link = self._link(remote)
+        topic = remote.wires.stream(key[1])
         writer = Writer(remote.name, lambda chunk: link.send(topic, chunk))
-        self._writers[remote.name, sid] = writer
-        return (remote.name, sid), writer
+        if key in self._left:
+            writer.credit(Credit(end=1))
+        self._writers[key] = writer
+        return key, writer
+
+    def _link(self, remote: Remote) -> Link:
+        station = self._stations.get(remote.name)
+        if station is None:
+            raise Unreachable(f"{remote.name} has not been seen yet")
+        return station.link
+
+    def _credited(self, key: tuple[str, str], credit: Credit) -> None:
+        """Take what a reader says; one that has left before its stream was open is remembered."""
+        writer = self._writers.get(key)
+        if writer is not None:
+            writer.credit(credit)
+        elif credit.end:
+            self._left.append(key)
 
     def _make_sure_of_room(self) -> None:
         if self.count >= _MAX_STREAMS:
@@ -186,7 +216,7 @@ class _Reading:
 
     def __init__(self, streams: Streams, remote: Remote, sid: str) -> None:
         streams._make_sure_of_room()
-        link = streams._stations[remote.name].link
+        link = streams._link(remote)
         topic = remote.wires.credit(sid)
         self._streams = streams
         self._key = remote.name, sid
@@ -214,9 +244,7 @@ class _StreamCarrier(Carrier):
             if reader is not None:
                 reader.take(unpack(incoming.payload))
         elif address.kind == "sc":
-            writer = self._streams._writers.get(key)
-            if writer is not None:
-                writer.credit(read(incoming.payload, Credit))
+            self._streams._credited(key, read(incoming.payload, Credit))
         return False
 
     def came(self, remote: Remote) -> None:

@@ -204,8 +204,11 @@ def _no_answer(target: Target, limit_s: float) -> OutcomeUnknown:
 
 def _may_have_run(error: CalleeError) -> bool:
     """Tell whether the action may have had its effect although nobody could say so: nobody else must be asked then."""
-    timed_out = error.cause is not None and error.cause.status == HTTPStatus.GATEWAY_TIMEOUT
-    return timed_out or isinstance(error, (OutcomeUnknown, BadAnswer))
+    cause = error.cause
+    # Whoever gave up may be behind the platform that was asked.
+    while cause is not None and cause.status != HTTPStatus.GATEWAY_TIMEOUT:
+        cause = cause.cause
+    return cause is not None or isinstance(error, (OutcomeUnknown, BadAnswer))
 
 
 def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:
