@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import signal
 import socket
 import sysconfig
@@ -63,12 +64,13 @@ def run(arguments: argparse.Namespace) -> None:
             raise Failed(f"{board.folder} cannot be written: {error.strerror or error}") from error
         output.line(f"{arguments.name} runs {program.name} on {runs_on.name}; Ctrl-C ends it")
         output.line(f"what surrounds it stands in {board.folder / 'host.json'}, and may be changed")
-        await _run(platform, output, board, runs_on)
+        at = f" --url {shlex.quote(arguments.url)}" if arguments.url else ""
+        await _run(platform, output, board, runs_on, at)
 
     call_platform(arguments, work)
 
 
-async def _run(platform: Platform, output: Output, board: VirtualBoard, runs_on: Interpreter) -> None:
+async def _run(platform: Platform, output: Output, board: VirtualBoard, runs_on: Interpreter, at: str) -> None:
     from micro.flash.virtual import run as run_board
 
     told: list[str] = []
@@ -80,17 +82,19 @@ async def _run(platform: Platform, output: Output, board: VirtualBoard, runs_on:
                 if line.startswith(_ATTACHED) and not told:
                     told.append(line.split()[-1])
                     if board.settings().get("push"):
-                        output.line("it sleeps and is not called; in another terminal: opaca-edge events -f /broadcast")
+                        output.line(
+                            f"it sleeps and is not called; in another terminal: opaca-edge events -f /broadcast{at}"
+                        )
                     else:
-                        tasks.create_task(_advise(platform, output, told[0]), name="advice")
+                        tasks.create_task(_advise(platform, output, told[0], at), name="advice")
 
             code = await run_board(board, runs_on, stop, hear)
     if code:
         raise Failed(f"{board.folder.name} has ended ({code}): its program is {board.folder / 'main.py'}")
 
 
-async def _advise(platform: Platform, output: Output, container_id: str) -> None:
-    """Print what to call."""
+async def _advise(platform: Platform, output: Output, container_id: str, at: str) -> None:
+    """Print what to call, with the words that say at which platform."""
     try:
         container = await platform.get("/containers/" + quote(container_id, safe=""), AgentContainer)
     except (OpacaError, Failed):
@@ -101,7 +105,7 @@ async def _advise(platform: Platform, output: Output, container_id: str) -> None
             needed = [name for name, parameter in action.parameters.items() if parameter.required]
             given = "".join(f" {name}=..." for name in needed)
             value = "" if needed else await _value(platform, action.name, agent.agent_id, container_id)
-            output.line(f"  opaca-edge invoke {action.name}{given} --agent {agent.agent_id}{value}")
+            output.line(f"  opaca-edge invoke {action.name}{given} --agent {agent.agent_id}{at}{value}")
 
 
 async def _value(platform: Platform, action: str, agent_id: str, container_id: str) -> str:
@@ -121,7 +125,7 @@ async def _value(platform: Platform, action: str, agent_id: str, container_id: s
 def _stop_on_signals() -> Iterator[asyncio.Event]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
         loop.add_signal_handler(number, stop.set)
     try:

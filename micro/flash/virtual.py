@@ -201,6 +201,7 @@ async def _run_once(
     board: VirtualBoard, interpreter: Interpreter, stop: asyncio.Event, on_line: Callable[[str], None]
 ) -> int:
     process = await asyncio.create_subprocess_exec(
+        *_ends_with_us(),
         *interpreter.command,
         cwd=board.folder,
         env={"LANG": "C.UTF-8", **interpreter.variables},
@@ -228,6 +229,15 @@ async def _run_once(
         if process.returncode is None:
             process.kill()
     return await process.wait()
+
+
+def _ends_with_us() -> tuple[str, ...]:
+    """Return the words before a command that let the kernel end it as soon as this process is gone, however it ended.
+
+    Empty where util-linux is missing; then a board goes on alone after a SIGKILL.
+    """
+    found = shutil.which("setpriv")
+    return (found, "--pdeathsig", "KILL") if found else ()
 
 
 async def _tell(output: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:

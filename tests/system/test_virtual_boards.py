@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -112,9 +113,8 @@ def test_one_command_shows_a_value_of_a_board_through_the_platform(
     with Virtual(platform, tmp_path / "home", keeping, "gh-1") as board:
         board.container_id()
         assert 10 < board.value("GetTemperature") < 35
-        until(
-            lambda: "opaca-edge invoke GetTemperature --agent climate" in board.log, "it says what to call", _PATIENCE_S
-        )
+        advice = f"opaca-edge invoke GetTemperature --agent climate --url {platform.base_url}    gives "
+        until(lambda: advice in board.log, "it says what to call", _PATIENCE_S)
         assert "MicroPython" in board.log
         assert board.process.is_running()
         board.process._popen.send_signal(signal.SIGINT)  # type: ignore[union-attr]
@@ -135,6 +135,18 @@ def test_a_board_started_again_is_the_same_container_also_at_another_address(
         assert json.loads((board.flash / "opaca.json").read_text())["port"] != tcp_port
         assert isinstance(board.value("GetTemperature"), float)
     assert attached(platform) == [first]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_no_board_goes_on_after_its_command_has_been_killed_or_its_terminal_closed(
+    platform: Process, tmp_path: Path, keeping: Path, number: signal.Signals
+) -> None:
+    with Virtual(platform, tmp_path / "home", keeping, f"gone-{number.value}") as board:
+        board.container_id()
+        (board_pid,) = children(board.process.pid)
+        os.kill(board.process.pid, number)
+        board.process.wait()
+        until(lambda: not Path(f"/proc/{board_pid}").exists(), "its MicroPython ends", _PATIENCE_S)
 
 
 def test_boards_of_two_names_are_two_containers(platform: Process, tmp_path: Path, keeping: Path) -> None:
@@ -315,6 +327,11 @@ async def test_where_there_is_no_micropython_a_board_runs_on_this_python(
     async with asyncio.timeout(_PATIENCE_S):
         assert await virtual.run(board, runs_on, stop, hear) == 0
     assert any(line.startswith("attached to") for line in lines)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def broadcasts(platform: Process, channel: str) -> list[Any]:
