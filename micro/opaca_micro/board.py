@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import time
 
 from opaca_micro.memory import forget
 
 RESTART_S = 2
+# Before a board on which not even safe mode runs tries again: each boot writes to its flash.
+HOPELESS_S = 60
 _FIRST_CLOCK_S = 2
 _DAY_S = 86400
 
@@ -46,6 +49,9 @@ def run(*agents, config="opaca.json", image_name="", description="", version="1"
         asyncio.run(_live(settings, Rest(container, settings.port), container, watchdog, boot, config))
     except Exception as error:  # noqa: BLE001 - the loop itself died, of memory most likely
         boot.failing(_shown(error))
+        for _ in range(HOPELESS_S if boot.is_safe else 0):
+            watchdog.feed()
+            time.sleep(1)
     reset()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,6 +112,21 @@ def test_safe_mode_ends_by_itself(make_board: MakeBoard) -> None:
     board.write("boots.json", '{"failed": 5, "reason": ""}')
     board.start()
     assert board.ended() == RESET
+    assert failed_boots(board) == 4
+
+
+def test_a_board_on_which_not_even_safe_mode_runs_does_not_start_anew_all_the_time(make_board: MakeBoard) -> None:
+    board = make_board(
+        "from opaca_micro import announce, board\ndel announce.Announcer\nboard.HOPELESS_S = 2\nboard.run(list)\n"
+    )
+    board.write("boots.json", '{"failed": 4, "reason": "MemoryError: it was too much"}')
+    board.start()
+    assert board.ended() == RESET
+    since = time.monotonic()
+    board.start()
+    assert board.ended() == RESET
+    assert time.monotonic() - since >= 2
+    assert "safe mode: the program failed 5 times, last: " in board.log
     assert failed_boots(board) == 4
 
 

@@ -5,6 +5,7 @@ from opaca_micro.agent import Agent
 from opaca_micro.config import Config
 
 RESTART_S: float
+HOPELESS_S: int
 
 _Agents = Agent | Sequence[Agent]
 
