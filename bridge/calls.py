@@ -82,6 +82,8 @@ class Calls:
             ) from None
         finally:
             del self._waiting[request.id]
+            if not waiting.answer.cancel() and not waiting.answer.cancelled():
+                waiting.answer.exception()  # its caller may have left before it was looked at
 
     async def _answered(self, waiting: _Waiting) -> Answer:
         pause_s = _FIRST_RETRY_S
