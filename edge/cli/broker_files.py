@@ -51,11 +51,18 @@ class BrokerFiles:
         self.facts = facts
 
     @classmethod
-    def read(cls, folder: Path) -> BrokerFiles:
-        """Return what is there; `Failed` if nothing is."""
+    def read(cls, folder: Path, *, is_new_fine: bool = False) -> BrokerFiles:
+        """Return what is there; `Failed` if nothing is, or it cannot be read.
+
+        Args:
+            folder: Where they are.
+            is_new_fine: Begin with no users where nothing is.
+        """
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
+            if is_new_fine:
+                return cls(folder, {"users": {}, "gateways": []})
             raise Failed(f"there is no broker in {folder}; opaca-edge broker init makes one") from error
         except (OSError, ValueError) as error:
             raise Failed(f"{folder / _FACTS} cannot be read: {error}") from error

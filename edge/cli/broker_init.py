@@ -38,24 +38,15 @@ def run(arguments: argparse.Namespace) -> None:
     folder, output = broker_folder(arguments), Output(arguments.json)
     _check(arguments)
     mosquitto()
-    try:
-        files = BrokerFiles.read(folder)
-    except Failed:
-        files = BrokerFiles(folder, {"users": {}, "gateways": []})
-    has_tls = arguments.tls_cert is not None
-    files.facts |= {
-        "host": arguments.host,
-        "port": arguments.port or (8883 if has_tls else 1883),
-        "cert": str(arguments.tls_cert.absolute()) if has_tls else None,
-        "key": str(arguments.tls_key.absolute()) if has_tls else None,
-        "ca": str(arguments.client_ca.absolute()) if arguments.client_ca else None,
-        "user": service_user(),
-    }
-    password_file = folder / f"{arguments.gateway}.password"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if arguments.gateway not in files.users or not password_file.exists():
-        write_secret(password_file, files.add(arguments.gateway, is_gateway=True))
-    files.write()
+    files, password_file = make_broker(
+        folder,
+        gateway=arguments.gateway,
+        host=arguments.host,
+        tcp_port=arguments.port,
+        cert=arguments.tls_cert,
+        key=arguments.tls_key,
+        client_ca=arguments.client_ca,
+    )
     section = (
         f'[bridge.gateway]\nname = "{arguments.gateway}"\nbroker = "{files.url}"\npassword_file = "{password_file}"\n'
     )
@@ -71,6 +62,41 @@ def run(arguments: argparse.Namespace) -> None:
     output.line("add a site with: opaca-edge broker add SITE")
     output.line("and let the platform beside it be the gateway, in its configuration file:")
     print(f"\n{section}", end="")
+
+
+def make_broker(
+    folder: Path,
+    *,
+    gateway: str,
+    host: str = "127.0.0.1",
+    tcp_port: int | None = None,
+    cert: Path | None = None,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+) -> tuple[BrokerFiles, Path]:
+    """Write the files of a broker; what users there are stay.
+
+    Returns:
+        The files, and the one that holds the gateway's password.
+
+    Raises:
+        Failed: what is there cannot be used, or the gateway's name is none.
+    """
+    files = BrokerFiles.read(folder, is_new_fine=True)
+    files.facts |= {
+        "host": host,
+        "port": tcp_port or (1883 if cert is None else 8883),
+        "cert": None if cert is None else str(cert.absolute()),
+        "key": None if key is None else str(key.absolute()),
+        "ca": None if client_ca is None else str(client_ca.absolute()),
+        "user": service_user(),
+    }
+    password_file = folder / f"{gateway}.password"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if gateway not in files.users or not password_file.exists():
+        write_secret(password_file, files.add(gateway, is_gateway=True))
+    files.write()
+    return files, password_file
 
 
 def _check(arguments: argparse.Namespace) -> None:

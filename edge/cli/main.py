@@ -23,6 +23,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "run": Verb("run", "run a platform", "opaca-edge run --port 8000"),
+    "demo": Verb("demo", "show two joined platforms and a board on this machine", "opaca-edge demo --port 8000"),
     "agents run": Verb("agents_run", "run a container of agents alone", "opaca-edge agents run my_module:container"),
     "info": Verb("info", "show what the platform is", "opaca-edge info"),
     "agents": Verb("agents", "list agents and what they offer", "opaca-edge agents system"),

@@ -11,10 +11,13 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.system.brokers import mosquitto_program, two_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,26 +52,29 @@ class Reader:
     def start(self, command: str) -> None:
         """Type a command that goes on, in place of the one that went on before."""
         self.stop()
-        self._platform = subprocess.Popen(
-            command.split(), cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL
-        )
-        give_up_at = time.monotonic() + 15
+        with (self._folder / "platform").open("wb") as shown:
+            self._platform = subprocess.Popen(command.split(), cwd=self._folder, env=self._environment, stdout=shown)
+        give_up_at = time.monotonic() + 30
         while time.monotonic() < give_up_at:
             assert self._platform.poll() is None, f"{command} ended with {self._platform.returncode}"
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/info", timeout=5) as answer:
-                    if answer.status == 200:
+                    if answer.status == 200 and ("--demo" not in command or "Ctrl-C ends" in self._shown()):
                         return
             except OSError:
-                time.sleep(0.02)
+                pass
+            time.sleep(0.02)
         pytest.fail(f"{command} does not answer")
+
+    def _shown(self) -> str:
+        return (self._folder / "platform").read_text()
 
     def stop(self) -> None:
         """Press Ctrl-C."""
         platform, self._platform = self._platform, None
         if platform is not None:
             platform.send_signal(signal.SIGINT)
-            assert platform.wait(10) == 0
+            assert platform.wait(20) == 0
 
     def switch_on(self, command: str) -> None:
         """Type the command that runs a board, and let it go on."""
@@ -94,7 +100,7 @@ class Reader:
 
     def type(self, command: str) -> str:
         """Type a command that ends, and return what it prints; of an endless one the first two lines."""
-        command = command.strip().replace(":8000", f":{self._port}")
+        command = command.strip().replace(":8000", f":{self._port}").replace(":8001", f":{int(self._port) + 1}")
         if "-N" in command:
             command = f"{command} -s | head -n 2"
         environment = self._environment | {"OPACA_EDGE_URL": f"http://127.0.0.1:{self._port}"}
@@ -105,16 +111,24 @@ class Reader:
         return done.stdout
 
 
+@contextmanager
+def reading(folder: Path, tcp_port: int) -> Iterator[Reader]:
+    """A reader in a folder that looks like a fresh clone."""
+    (folder / ".venv/bin").mkdir(parents=True)
+    for name in ("scripts", "examples", "firmware-examples", ".venv/bin/opaca-edge"):
+        (folder / name).symlink_to(ROOT / name)
+    reader = Reader(folder, tcp_port)
+    try:
+        yield reader
+    finally:
+        reader.switch_off()
+        reader.stop()
+
+
 @pytest.fixture
 def reader(tmp_path: Path, unused_tcp_port: int) -> Iterator[Reader]:
-    """A reader in a folder that looks like a fresh clone."""
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in ("scripts", "examples", "firmware-examples", ".venv/bin/opaca-edge"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    reader = Reader(tmp_path, unused_tcp_port)
-    yield reader
-    reader.switch_off()
-    reader.stop()
+    with reading(tmp_path, unused_tcp_port) as reader:
+        yield reader
 
 
 @pytest.mark.timeout(90)
@@ -128,6 +142,14 @@ def test_five_minutes_go_as_the_readme_says(reader: Reader, tmp_path: Path) -> N
 def test_a_board_shows_its_value_through_the_platform_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
     reader.start("scripts/run")
     assert _follow(reader, tmp_path, "A board") > 3
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+def test_the_cloud_has_the_board_at_home_as_the_readme_says(tmp_path: Path) -> None:
+    mosquitto_program()
+    with reading(tmp_path, two_free_ports()) as reader:
+        assert _follow(reader, tmp_path, "Joined to a cloud platform") > 5
 
 
 def _follow(reader: Reader, folder: Path, section: str) -> int:
