@@ -21,6 +21,7 @@ from edge.http.routes import Match, Route, RouteTable
 from edge.model.codec import encode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
+from edge.transport.http import KEEPS_MESSAGES
 
 _Answered: TypeAlias = Reply | StreamReply | StreamResponse
 _Handler: TypeAlias = Callable[[Remote, Request], Awaitable[_Answered]]
@@ -31,6 +32,8 @@ _GRACE_S = 4.0
 _LONGEST_INVOKE_S = 3590.0
 # An action that is not begun within this is not begun at all.
 _BEGIN_S = 30.0
+# Has a platform of this kind take a message that it could not hand over for lost.
+_KEEPS = ((KEEPS_MESSAGES, "true"),)
 
 
 class Events(Protocol):
@@ -129,7 +132,7 @@ class Proxy:
     async def _info(self, remote: Remote, request: Request) -> Reply:
         if remote.info is None:
             raise away(remote.name, remote.away_since_s, "it has not described itself")
-        return Reply(remote.info, JSON)
+        return Reply(remote.info, JSON, headers=_KEEPS)
 
     async def _give_token(self, remote: Remote, request: Request) -> Reply:
         # It has no end, so it is its own renewal.

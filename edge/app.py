@@ -107,9 +107,10 @@ async def serve(
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
             parts.trust.users.on_loss.append(lambda: dispatcher.end_barred(gate.may_still))
             async with asyncio.TaskGroup() as tasks:
+                # First: what an agent broadcasts when it starts is meant for connected platforms as well.
+                await parts.platform.connections.restore(are_kept=config.session_policy is not SessionPolicy.SHUTDOWN)
                 background = [tasks.create_task(job(), name=name) for name, job in parts.jobs()]
                 await parts.revival.prepare(config.session_policy)
-                await parts.platform.connections.restore(are_kept=config.session_policy is not SessionPolicy.SHUTDOWN)
                 await parts.bundled.all_tried(_BUNDLED_START_S)
                 async with HttpServer(dispatcher, [listening], limits, certificate, parts.local):
                     say_who_may(config, base_url)

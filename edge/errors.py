@@ -22,7 +22,6 @@ OpacaError
 │   │   └── Asleep           it only reports and is never called
 │   ├── OutcomeUnknown       it did not answer in time: what was asked may have happened
 │   ├── NotReady             a container that did not come up
-│   ├── NotKept              a leg that promises durability could not keep the message
 │   └── BadAnswer            it answered with success, but not as the contract says
 ├── NotStored                this platform cannot keep what it should: its disk is full or broken
 ├── Overloaded               a limit of this platform is reached; try again later
@@ -153,10 +152,6 @@ class OutcomeUnknown(CalleeError):
 
 class NotReady(CalleeError):
     """A container did not come up."""
-
-
-class NotKept(CalleeError):
-    """A leg that promises durability could not keep the message (contract, Decision 2)."""
 
 
 class BadAnswer(CalleeError):

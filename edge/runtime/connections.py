@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -192,6 +192,9 @@ class Connections:
             await self._take_token(known, wish.token)
             if wish.connect_back and not known.stored.connects_back:
                 await self._add_back(call, known)
+            if known.road.away is not None:
+                with suppress(CalleeError):  # whoever asks for it says that it is there: a bridge that has just started
+                    await known.refresh()
             return False
         line = self._dial(url, wish.token or "")
         info = await self._info(line)
@@ -203,7 +206,7 @@ class Connections:
         async with AsyncExitStack() as undo:
             if wish.connect_back:
                 stored = await self._ask_back(call, line, stored, undo)
-            stored = msgspec.structs.replace(stored, is_confirmed=True)
+            stored = msgspec.structs.replace(stored, is_confirmed=True, keeps_messages=line.keeps_messages)
             link = self._link(stored, info)
             await self._stored.put(stored, info)
             undo.pop_all()

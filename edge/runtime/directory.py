@@ -47,12 +47,14 @@ class Peer:
         info: The last description it gave.
         transport: The road to it.
         catalogue: What all its containers offer.
+        keeps_messages: It stores what it takes: a message that it did not take is lost, whoever else took it.
     """
 
     url: str
     info: RuntimePlatform
     transport: Transport
     catalogue: Catalogue
+    keeps_messages: bool = False
 
 
 class Directory:

@@ -12,14 +12,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
-from edge.errors import Asleep, BadAnswer, CalleeError, NotFound, NotKept, OutcomeUnknown, ParameterMismatch, StillAway
+from edge.errors import (
+    Asleep,
+    BadAnswer,
+    CalleeError,
+    NotFound,
+    OutcomeUnknown,
+    ParameterMismatch,
+    RemoteError,
+    StillAway,
+)
 from edge.model.descriptions import StreamMode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Message
 from edge.runtime import resolution
 from edge.runtime.call import Call
 from edge.runtime.deadline import Deadlines
-from edge.runtime.directory import Directory
+from edge.runtime.directory import Directory, Peer
 from edge.runtime.resolution import Target
 from edge.transport.base import CallOptions
 
@@ -110,22 +119,25 @@ class Forwarding:
             CalleeError: nobody took it although somebody was there, or a leg that promises durability did not keep it.
         """
         options = call.options()
-        legs = [
-            self._leg(target, channel, message, options) for target in resolution.for_broadcast(self._directory, call)
-        ]
+        targets = list(resolution.for_broadcast(self._directory, call))
+        legs = [self._leg(target, channel, message, options) for target in targets]
         outcomes = await asyncio.gather(*legs, return_exceptions=True)
-        if call.container_id is None:
-            outcomes = [outcome for outcome in outcomes if not isinstance(outcome, Asleep)]
         failures: list[CalleeError] = []
-        for outcome in outcomes:
+        not_kept: CalleeError | None = None
+        count = 0
+        for target, outcome in zip(targets, outcomes, strict=True):
+            if isinstance(outcome, Asleep) and call.container_id is None:
+                continue
+            count += 1
             if isinstance(outcome, CalleeError):
                 failures.append(_noted(outcome, "broadcast", channel))
+                if _is_not_kept(target, outcome):
+                    not_kept = not_kept or outcome
             elif isinstance(outcome, BaseException):
                 raise outcome
-        not_kept = next((failure for failure in failures if isinstance(failure, NotKept)), None)
         if not_kept is not None:
             raise not_kept
-        if failures and len(failures) == len(outcomes):
+        if failures and len(failures) == count:
             raise failures[-1]
 
     @asynccontextmanager
@@ -202,6 +214,15 @@ def _no_answer(target: Target, limit_s: float) -> OutcomeUnknown:
     return OutcomeUnknown(f"{target.transport.name} did not answer within {limit_s} s; it may still have done it")
 
 
+def _is_not_kept(target: Target, error: CalleeError) -> bool:
+    """Tell whether a message is lost by this, although somebody promised to store it (contract, Decision 2)."""
+    return _is_full(error) or (isinstance(target, Peer) and target.keeps_messages)
+
+
+def _is_full(error: CalleeError) -> bool:
+    return isinstance(error, RemoteError) and error.status == HTTPStatus.INSUFFICIENT_STORAGE
+
+
 def _may_have_run(error: CalleeError) -> bool:
     """Tell whether the action may have had its effect although nobody could say so: nobody else must be asked then."""
     cause = error.cause
@@ -214,7 +235,9 @@ def _may_have_run(error: CalleeError) -> bool:
 def _noted(error: CalleeError, kind: str, name: str) -> CalleeError:
     """Log a failed attempt; the caller may see only the last of several."""
     # Of one that is away it was said when it went: who asks every second fills no log.
-    log.log(logging.DEBUG if isinstance(error, StillAway) else logging.INFO, "%s %s: %s", kind, name, error.message)
+    # And who is full counts what it refuses.
+    is_known = isinstance(error, StillAway) or _is_full(error)
+    log.log(logging.DEBUG if is_known else logging.INFO, "%s %s: %s", kind, name, error.message)
     return error
 
 

@@ -75,7 +75,7 @@ class PeerLink:
         self.info = b""
         self.held_since_s = asyncio.get_running_loop().time()
         nothing_yet = RuntimePlatform(platform_id="", base_url=stored.url, running_since=_now())
-        self.peer = Peer(stored.url, nothing_yet, self.road, Catalogue(()))
+        self.peer = Peer(stored.url, nothing_yet, self.road, Catalogue(()), stored.keeps_messages)
         self._definitions = definitions
         self._dial = dial
         self._timing = timing
@@ -251,6 +251,7 @@ class PeerLink:
         self._look.set()
 
     def _answers(self, state: PeerState, reason: str) -> None:
+        self.peer.keeps_messages |= self.road.line.keeps_messages
         away = self.road.came_back()
         if away is not None:
             log.info("%s is back; it was away since %s", self.url, away.since)

@@ -30,6 +30,7 @@ class StoredConnection(Struct, kw_only=True, frozen=True):
         key_mark: Tells under which secret that was.
         is_confirmed: It was answered with success, or is about to be; otherwise it never came about.
         is_removed: It is being ended for good.
+        keeps_messages: It is a bridge, which stores messages before it takes them.
     """
 
     url: str
@@ -39,6 +40,7 @@ class StoredConnection(Struct, kw_only=True, frozen=True):
     key_mark: str = ""
     is_confirmed: bool = False
     is_removed: bool = False
+    keeps_messages: bool = False
 
 
 class StoredConnections:

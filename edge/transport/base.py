@@ -89,6 +89,10 @@ class Transport(Protocol):
 class PlatformTransport(Transport, Protocol):
     """What can be asked of another platform besides; errors as for `Transport`."""
 
+    @property
+    def keeps_messages(self) -> bool:
+        """Whether it has said that what it takes is stored first, as a bridge does."""
+
     async def connect(self, wish: ConnectionRequest, relate_to: str | None = None) -> bool:
         """Ask it to connect to a platform; false if it is connected already.
 

@@ -27,6 +27,8 @@ Query: TypeAlias = Sequence[tuple[str, str]]
 
 # What a board takes of a POST stream at once, because it reads no chunks (contract, Decision 20).
 MAX_UNCHUNKED_BYTES = 4 * 1024
+# A bridge answers so: it keeps messages for a platform that may be away, so whoever cannot hand them over must say so.
+KEEPS_MESSAGES = "Opaca-Edge-Keeps-Messages"
 _MAX_TOKEN_BYTES = 64 * 1024
 _LONGEST_URL = 2048
 
@@ -88,6 +90,7 @@ class HttpTransport:
             if not token.isprintable() or not token.isascii():
                 raise ParameterMismatch("token: expected printable ASCII characters only")
             self._headers["Authorization"] = f"Bearer {token}"
+        self._keeps_messages = False
         # Of HTTP; None before the first answer.
         self._is_chunk_reader: bool | None = True if kind is Kind.PLATFORM else None
 
@@ -95,6 +98,11 @@ class HttpTransport:
     def name(self) -> str:
         """The target's base URL."""
         return self._base_url
+
+    @property
+    def keeps_messages(self) -> bool:
+        """Whether it has said that what it takes is stored first; false before its first answer."""
+        return self._keeps_messages
 
     async def info(self, options: CallOptions = NO_OPTIONS) -> bytes:
         """Return the target's `/info` document, undecoded."""
@@ -231,6 +239,8 @@ class HttpTransport:
         async with self._client.open(method, self._wire_url, path, headers, data, on_connect) as response:
             if self._is_chunk_reader is None and response.version is not None:
                 self._is_chunk_reader = response.version >= (1, 1)
+            if KEEPS_MESSAGES in response.headers:
+                self._keeps_messages = True
             yield response
 
     async def _body(self, response: ClientResponse, path: str, limit_bytes: int) -> bytes:

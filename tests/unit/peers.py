@@ -68,6 +68,7 @@ class FakePlatform(FakeTransport):
         managed: What it was asked to connect to or disconnect from: method and wish.
         following: What ends when its followers leave; put an event or an error there.
         refuses_followers: Raised at whoever wants to follow it.
+        keeps_messages: Whether it stores what it takes.
     """
 
     name: str = URL
@@ -75,6 +76,7 @@ class FakePlatform(FakeTransport):
     following: asyncio.Queue[Event | Exception] = field(default_factory=asyncio.Queue)
     refuses_followers: Exception | None = None
     followers: int = 0
+    keeps_messages: bool = False
 
     async def connect(self, wish: ConnectionRequest, relate_to: str | None = None) -> bool:
         return await self._managed("connect", wish)

@@ -259,3 +259,24 @@ async def test_a_platform_known_by_another_name_is_connected_with_a_warning(
         assert await lab.connections.connect(CALL, wish())
         assert await lab.connections.connect(CALL, wish("http://peer.local"))
         assert f"http://peer.local is the same platform as {URL}" in caplog.text
+
+
+async def test_that_a_peer_keeps_messages_is_known_after_a_restart_before_it_answers(tmp_path: Path) -> None:
+    async with laboratory(tmp_path) as lab:
+        lab.platforms[URL] = FakePlatform(document=info("Do"), keeps_messages=True)
+        assert await lab.connections.connect(CALL, wish())
+    async with laboratory(tmp_path) as lab:
+        lab.platforms[URL].refuses_followers = lab.platforms[URL].answers["info"] = Unreachable("not yet")
+        assert not lab.platforms[URL].keeps_messages
+        assert [peer.keeps_messages for peer in lab.directory.peers] == [True]
+
+
+async def test_a_peer_that_is_connected_once_more_is_looked_at_if_it_was_away(tmp_path: Path) -> None:
+    async with laboratory(tmp_path) as lab:
+        assert await lab.connections.connect(CALL, wish())
+        lab.platforms[URL].answers["info"] = Unreachable("gone")
+        assert not await lab.connections.notify(URL)
+        assert lab.connections.statuses()[0].state == "away"
+        del lab.platforms[URL].answers["info"]
+        assert not await lab.connections.connect(CALL, wish())
+        assert lab.connections.statuses()[0].state in ("connected", "unfollowed")
