@@ -37,6 +37,9 @@ from edge.transport.authorities import Authorities
 
 # Bodies above this are refused, naming the limit.
 _LIMITS = Limits(max_body_bytes=1024 * 1024, max_bodies_bytes=32 * 1024 * 1024)
+# Between a damaged store and a new one: a disk that keeps spoiling files is not filled with them at once.
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
 _TOKEN_FILE = "bridge-token"  # noqa: S105 - the name of the file
 _ADDRESS_FILE = "bridge-address"
 
@@ -54,21 +57,41 @@ async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[s
         OSError: its address cannot be listened on.
     """
     token = _kept_token(config.state_dir)
-    listening = listen(config.host, config.tcp_port)
-    try:
-        url = config.public_url or _url(config.host, listening.getsockname()[1])
-        async with _parts(config, url, token) as dispatcher, HttpServer(dispatcher, [listening], _LIMITS):
-            # Where the command finds it, whichever port the system chose.
-            (config.state_dir / _ADDRESS_FILE).write_text(_url(config.host, listening.getsockname()[1]) + "\n")
-            if on_ready is not None:
-                on_ready(url)
-            await stop.wait()
-    finally:
-        listening.close()
+    tcp_port, pause_s = config.tcp_port, _FIRST_PAUSE_S
+    while not stop.is_set():
+        listening = listen(config.host, tcp_port)
+        tcp_port = listening.getsockname()[1]
+        try:
+            url = config.public_url or _url(config.host, tcp_port)
+            async with (
+                _parts(config, url, token) as (dispatcher, store),
+                HttpServer(dispatcher, [listening], _LIMITS),
+            ):
+                # Where the command finds it, whichever port the system chose.
+                (config.state_dir / _ADDRESS_FILE).write_text(_url(config.host, tcp_port) + "\n")
+                if on_ready is not None:
+                    on_ready(url)
+                if not await _is_damaged(store, stop):
+                    return
+        finally:
+            listening.close()
+        # The file was set aside: with another one all begins anew, numbers and name of the store included.
+        await asyncio.sleep(pause_s)
+        pause_s, on_ready = min(pause_s * 2, _LONGEST_PAUSE_S), None
+
+
+async def _is_damaged(store: Store, stop: asyncio.Event) -> bool:
+    """Wait for the end of the bridge (false), or of its store (true)."""
+    async with asyncio.TaskGroup() as tasks:
+        ends = [tasks.create_task(stop.wait(), name="stop"), tasks.create_task(store.damaged(), name="damaged")]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+    return not stop.is_set()
 
 
 @asynccontextmanager
-async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[Dispatcher]:
+async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tuple[Dispatcher, Store]]:
     """Wire the parts; those opened first are closed last."""
     authorities = None if config.ca_file is None else Authorities(config.ca_file)
     lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
@@ -93,6 +116,12 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[Di
         telemetry.use(stations)
         remotes = by_name(stations)
 
+        def rename() -> None:
+            for station in stations:
+                station.renamed(store.store_id)
+
+        store.on_renewed.append(rename)
+
         def describe(info: bytes) -> None:
             for station in stations:
                 station.describe(info)
@@ -108,7 +137,7 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[Di
         proxy = Proxy(remotes, token, relay, streams, Subscriptions())
         operation = Operation(url, config.platform, stations, joining, store, streams, telemetry)
         routes = PartyRoutes(proxy.routes(), operation.routes())
-        yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS)
+        yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS), store
 
 
 def _executor(config: BridgeConfig, platform: LocalPlatform, party: str) -> Executor:

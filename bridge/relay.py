@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import unquote
 
-import msgspec
-
 from bridge import envelope
+from bridge.batches import can_be_sent, from_the_wire, mark_of, mark_of_fate, on_the_wire, said_by
 from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.lanes import Lanes
@@ -20,9 +19,9 @@ from bridge.mqtt.failures import LinkError
 from bridge.mqtt.topics import Address
 from bridge.remote import Remote
 from bridge.station import Carrier, Station
-from bridge.store import Batch, Event, Fate, Lane, Loss, Numbered, Store, Taken
+from bridge.store import Batch, Event, Fate, Lane, Store
 from bridge.tasks import Tasks
-from edge.errors import NotStored, TooLarge
+from edge.errors import BadInput, NotStored, TooLarge
 from edge.model.codec import encode
 from edge.model.requests import Message
 
@@ -34,6 +33,8 @@ _WINDOW = 8
 _RESEND_S = 5.0
 # The other end is full, or the broker refuses: not before this.
 _PAUSE_S = 5.0
+# What became of messages that were taken is told this often at most.
+_TELL_EVERY_S = 2.0
 _QUEUE = 256
 
 LANES = {lane.word: lane for lane in Lane}
@@ -56,6 +57,7 @@ class Relay:
         self._tasks = tasks
         self._tap = tap
         self._ends: dict[str, _End] = {}
+        store.on_renewed.append(self._renewed)
 
     def carrier(self, station: Station) -> Carrier:
         """Return what takes the batches and marks of a station."""
@@ -81,7 +83,13 @@ class Relay:
             end = self._ends[remote.name] = _End(remote, station, self._store)
             self._tasks.keep(end.send_all, f"send to {remote.name}")
             self._tasks.keep(end.take_all, f"take from {remote.name}")
+            self._tasks.keep(end.tell_all, f"tell {remote.name} what became of its messages")
         return end
+
+    def _renewed(self) -> None:
+        """Send what waits under the store's new ID."""
+        for end in self._ends.values():
+            end.rewind()
 
 
 class _RelayCarrier(Carrier):
@@ -116,6 +124,7 @@ class _Way:
     def __init__(self) -> None:
         self.sent_seq = 0
         self.under_way: deque[int] = deque()
+        self.is_greeting = False
         self.resend_at_s = 0.0
         self.not_before_s = 0.0
 
@@ -135,6 +144,8 @@ class _End:
         self._age = Age()
         self._ways = {lane: _Way() for lane in Lane}
         self._wake = store.outbox.changed(remote.name)
+        self._fates = store.inbox.changed(remote.name)
+        self._told: dict[tuple[str, Lane], Fate] = {}
         self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
         self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
         self.passed_over = 0
@@ -143,6 +154,14 @@ class _End:
         """Say whether the party can be reached; what was under way is sent again when it can."""
         self._can_send = can
         self._age = Age()
+        self._told.clear()
+        self._fates.set()
+        for way in self._ways.values():
+            way.is_greeting = can
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin again after what is known to have arrived."""
         for way in self._ways.values():
             way.rewind()
         self._wake.set()
@@ -204,9 +223,11 @@ class _End:
         if len(way.under_way) >= _WINDOW:
             return False
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
-        if batch.is_empty:
+        if batch.is_empty and not (way.is_greeting and batch.last_seq):
             return False
-        payload = write(_on_the_wire(batch, self._store.store_id))
+        if await self._dropped(lane, batch):
+            return True
+        payload = write(on_the_wire(batch, self._store.store_id))
         try:
             await self._station.large.deliver(self._remote.wires.event(lane.word), payload, self._remote.wires)
         except LinkError as error:
@@ -219,19 +240,34 @@ class _End:
             for numbered in batch.events:
                 await outbox.drop(name, lane, numbered.seq, "too large")
             return True
+        way.is_greeting = False
+        if batch.is_empty:  # it said where the lane ends, and what time it is: to one that has lost its own record
+            return True
         if not way.under_way:
             way.resend_at_s = asyncio.get_running_loop().time() + _RESEND_S
         way.sent_seq = batch.last_seq
         way.under_way.append(batch.last_seq)
         return True
 
+    async def _dropped(self, lane: Lane, batch: Batch) -> bool:
+        """Drop events that nobody could read, so that they hold up no others; return whether there were some."""
+        name, spoilt = self._remote.name, [each for each in batch.events if not can_be_sent(each.event)]
+        for seq, event, _ in spoilt:
+            log.error(
+                "%s: message %d of lane %s (%s) cannot be read any more and is dropped: the disk may be failing",
+                name, seq, lane.word, event.route[:200],
+            )  # fmt: skip
+            await self._store.outbox.drop(name, lane, seq, "unreadable")
+        return bool(spoilt)
+
     async def _note(self, lane: Lane, mark: envelope.Mark) -> None:
         way, name = self._ways[lane], self._remote.name
         now_s = asyncio.get_running_loop().time()
-        if not await self._store.outbox.acknowledge(name, lane, mark.n, _fate(mark)):
-            log.error("%s has more of lane %s than was sent from here; this store takes a new name", name, lane.word)
-            await self._store.renew()
-            way.rewind()
+        fate, tag = said_by(mark)
+        if not await self._store.outbox.acknowledge(name, lane, mark.n, fate, tag):
+            if not self._store.is_renewed:  # once: nobody shall make us send everything again and again
+                log.error("%s has other messages of lane %s than were sent from here", name, lane.word)
+                await self._store.renew()
             return
         while way.under_way and way.under_way[0] <= mark.n:
             way.under_way.popleft()
@@ -248,7 +284,7 @@ class _End:
             lane, incoming = await self._incoming.get()
             try:
                 await self._take(lane, incoming)
-            except Unreadable as error:
+            except BadInput as error:
                 log.warning("%s: lane %s: %s", self._remote.name, lane.word, error.message)
             finally:
                 # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.
@@ -262,73 +298,28 @@ class _End:
             inbox.clock_known(name, message.t + age_ms)
         mark = envelope.Mark(st=message.st, n=0)
         try:
-            taken = await inbox.take(name, message.st, lane, _from_the_wire(message, lane), age_ms / 1000)
+            taken = await inbox.take(name, message.st, lane, from_the_wire(message, lane), age_ms / 1000)
         except NotStored as error:
             mark.n, mark.full = inbox.fate(name, message.st, lane).seq, error.message[:200]
         else:
-            mark = _mark(message.st, taken)
+            mark = mark_of(message.st, taken)
+            self._told[message.st, lane] = taken.fate
+        self._say(lane, mark)
+
+    async def tell_all(self) -> None:
+        """Tell what became of what was taken, for as long as the bridge runs: its sender keeps the account."""
+        inbox, name = self._store.inbox, self._remote.name
+        while True:
+            await self._fates.wait()
+            await asyncio.sleep(_TELL_EVERY_S)
+            self._fates.clear()
+            if not self._can_send:
+                continue
+            for (store_id, lane), fate in inbox.fates(name).items():
+                if self._told.get((store_id, lane)) != fate:
+                    self._told[store_id, lane] = fate
+                    self._say(lane, mark_of_fate(store_id, fate))
+
+    def _say(self, lane: Lane, mark: envelope.Mark) -> None:
         with suppress(LinkError):  # said again with the next batch
             self._station.link.send(self._remote.wires.mark(lane.word), write(mark))
-
-
-def _on_the_wire(batch: Batch, store_id: str) -> envelope.Batch:
-    return envelope.Batch(
-        st=store_id,
-        p=batch.previous_seq,
-        z=batch.last_seq,
-        ev=[
-            envelope.Event(
-                n=seq,
-                route=event.route,
-                q=dict(event.query),
-                h=dict(event.headers),
-                b=msgspec.Raw(event.body or b""),
-                x=seconds_left,
-            )
-            for seq, event, seconds_left in batch.events
-        ],
-        lost=[
-            envelope.Lost(
-                why=loss.why,
-                a=loss.first_seq,
-                z=loss.last_seq,
-                bytes=loss.size_bytes,
-                since=loss.since_ms,
-                until=loss.until_ms,
-            )
-            for loss in batch.losses
-        ],
-        a=batch.acknowledged_seq,
-        t=batch.sent_ms,
-    )
-
-
-def _from_the_wire(message: envelope.Batch, lane: Lane) -> Batch:
-    numbers = [each.n for each in message.ev]
-    if message.p < 0 or message.z < message.p or numbers != sorted(set(numbers)) or len(message.st) > 64:
-        raise Unreadable("a batch whose numbers do not fit")
-    if numbers and not message.p < numbers[0] <= numbers[-1] <= message.z:
-        raise Unreadable("a batch whose numbers do not fit")
-    return Batch(
-        message.p,
-        message.z,
-        [Numbered(each.n, Event(each.route, bytes(each.b) or None, each.q, each.h), each.x) for each in message.ev],
-        [
-            Loss(lane, each.why[:50], each.a, each.z, each.bytes, each.since, each.until)
-            for each in message.lost
-            if 0 < each.a <= each.z
-        ],
-        message.a,
-        message.t,
-    )
-
-
-def _mark(store_id: str, taken: Taken) -> envelope.Mark:
-    fate = taken.fate
-    return envelope.Mark(
-        st=store_id, n=taken.mark, g=int(taken.is_gap), f=[fate.played, fate.dead, fate.expired, fate.skipped]
-    )
-
-
-def _fate(mark: envelope.Mark) -> Fate | None:
-    return Fate(mark.n, *mark.f) if len(mark.f) == 4 else None

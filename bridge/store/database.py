@@ -111,12 +111,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+def open_database(
+    path: Path, load: Callable[[sqlite3.Connection], None], account: Callable[[sqlite3.Connection, Path], None]
+) -> sqlite3.Connection:
     """Open the file and load it, or a new one if it is damaged, which is then named in the log.
 
     Args:
         path: The file.
         load: Reads what it holds; whatever makes no sense to it is damage.
+        account: Writes into a new file what is lost with the one that was set aside.
 
     Raises:
         NewerSchema: it was written by a newer version.
@@ -127,8 +130,14 @@ def open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sql
     except (sqlite3.DatabaseError, msgspec.DecodeError, ValueError, TypeError, LookupError) as error:
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_THE_FILES_FAULT:
             raise
-        _set_aside(path, error)
+        begin_anew(path, error, account)
         return _connect(path, load)
+
+
+def begin_anew(path: Path, error: Exception, account: Callable[[sqlite3.Connection, Path], None]) -> None:
+    """Set a damaged file aside and make a new one; arguments and errors as for `open_database`."""
+    kept = _set_aside(path, error)
+    _connect(path, lambda connection: account(connection, kept)).close()
 
 
 def _connect(path: Path, load: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
@@ -202,7 +211,7 @@ def identify(connection: sqlite3.Connection, boot: str) -> tuple[str, int]:
     return facts["store_id"], number
 
 
-def _set_aside(path: Path, error: Exception) -> None:
+def _set_aside(path: Path, error: Exception) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     names = (f"{path.name}.damaged-{stamp}{more}" for more in ("", *(f"-{number}" for number in range(2, 1000))))
     kept = next(candidate for candidate in map(path.with_name, names) if not candidate.exists())
@@ -211,6 +220,7 @@ def _set_aside(path: Path, error: Exception) -> None:
         if part.exists():
             part.rename(f"{kept}{suffix}")
     log.error("%s is damaged (%s): set aside as %s, beginning anew; what waited in it is not sent", path, error, kept)
+    return kept
 
 
 def _readable(text: bytes) -> str:

@@ -40,11 +40,15 @@ class Disk:
         written = _written_bytes()
         if written is None:
             return None
+        self.turn(now_ms)
+        return written - self._written_at_midnight
+
+    def turn(self, now_ms: int) -> None:
+        """Begin to count anew where a day has begun; to be called before anything is written."""
         day = now_ms // _DAY_MS
         if day != self._day:
-            self._written_at_midnight = written if self._day else 0
+            self._written_at_midnight = (_written_bytes() or 0) if self._day else 0
             self._day = day
-        return written - self._written_at_midnight
 
     def _room(self, connection: sqlite3.Connection) -> int:
         status = os.statvfs(self._folder)

@@ -69,7 +69,7 @@ class Loss:
 
     Attributes:
         lane: Theirs.
-        why: `full`, `disk`, `expired`, `dropped` or `forgotten`.
+        why: `full`, `disk`, `expired`, `dropped`, `forgotten`, `damaged`, ...
         first_seq: The first.
         last_seq: The last.
         size_bytes: How much it was.
@@ -105,6 +105,8 @@ class Batch:
         losses: Why the other numbers are missing.
         acknowledged_seq: What the receiver acknowledged, so that one who lost its own record can go on from there.
         sent_ms: When the batch was made, by the sender's clock.
+        tag: Tells the last event from every other that may ever have its number; comes back with the mark, so that a
+            sender whose file is an older copy finds out that the number was given twice. 0 if that event is lost.
     """
 
     previous_seq: int
@@ -113,6 +115,7 @@ class Batch:
     losses: Sequence[Loss] = ()
     acknowledged_seq: int = 0
     sent_ms: int = 0
+    tag: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -150,11 +153,13 @@ class Taken:
         mark: Everything up to this number is on the disk: to be said to the sender.
         is_gap: Something before the batch is missing: nothing was taken, the sender has to begin at the mark again.
         fate: What became of the lane so far; carries the mark too.
+        tag: Of the batch that ended at the mark; 0 if it is not known.
     """
 
     mark: int
     is_gap: bool
     fate: Fate
+    tag: int = 0
 
 
 @dataclass(frozen=True, slots=True)

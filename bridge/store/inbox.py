@@ -43,6 +43,7 @@ class Inbox:
         self._offsets_ms: dict[str, int] = {}
         self._seen: dict[tuple[str, str, Lane], StreamState] = {}
         self._news = asyncio.Event()
+        self._changed: dict[str, asyncio.Event] = {}
 
     async def take(self, site: str, store_id: str, lane: Lane, batch: Batch, age_s: float = 0.0) -> Taken:
         """Store what is new of a batch; when this returns it is on the disk, and the mark may be told.
@@ -178,6 +179,10 @@ class Inbox:
         """Return all sites that something was ever taken from."""
         return {site for site, _, _ in self._seen}
 
+    def changed(self, site: str) -> asyncio.Event:
+        """Return what is set whenever `fates` of a site may have changed; whoever tells them clears it."""
+        return self._changed.setdefault(site, asyncio.Event())
+
     def load(self, entries: list[tuple[Key, int]]) -> None:
         """Take what is on the disk when the store is opened."""
         for key, row_id in entries:
@@ -186,6 +191,7 @@ class Inbox:
     def seen(self, stream: StreamState) -> None:
         """Take a copy of a stream's counters after a commit."""
         self._seen[stream.site, stream.store_id, stream.lane] = stream
+        self.changed(stream.site).set()
 
     def _pick(self, limit: int, lanes: Collection[Lane]) -> list[Pick]:
         now_s = time.monotonic()

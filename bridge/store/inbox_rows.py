@@ -89,19 +89,23 @@ class InboxRows:
         # Who acknowledged that and does not remember was this end, before it lost its file.
         base = max(mark, batch.acknowledged_seq)
         is_gap = batch.previous_seq > base
+        if known is not None and known.tag and any(numbered.seq <= mark for numbered in batch.events):
+            # Partly known, or so it seems: the sender shall first make sure that it is the same that it sent before.
+            is_gap = batch.last_seq > mark
         if known is not None and (is_gap or batch.last_seq <= mark):
-            return Arrival(Taken(mark, is_gap, known.fate), [])
+            return Arrival(Taken(mark, is_gap, known.fate, known.tag), [])
         new = [] if is_gap else [numbered for numbered in batch.events if numbered.seq > base]
         self._check_room(transaction, site, new)
         stream = self._ledger.stream(transaction, site, store_id, lane)
         transaction.touch(stream, is_written=True)
         if is_gap:
-            return Arrival(Taken(stream.mark, True, stream.fate), [])
+            return Arrival(Taken(stream.mark, True, stream.fate, stream.tag), [])
         stream.started += base - mark
         stream.mark = max(base, batch.last_seq)
+        stream.tag = batch.tag if stream.mark == batch.last_seq else 0
         self._explain(transaction, stream, batch, base, len(new))
         entries = [self._put(transaction, stream, numbered, batch.sent_ms, age_s) for numbered in new]
-        return Arrival(Taken(stream.mark, False, stream.fate), entries)
+        return Arrival(Taken(stream.mark, False, stream.fate, stream.tag), entries)
 
     def claim(
         self, transaction: Transaction, picks: Collection[Pick], now_s: float, offsets_ms: Mapping[str, int]

@@ -76,6 +76,7 @@ class StreamState:
         dead: Refused by their targets.
         expired: Too old before they could be played.
         skipped: Lost before they came here.
+        tag: Of the batch that ended at the mark.
         count: How many wait to be played.
         size_bytes: How much that is.
     """
@@ -90,6 +91,7 @@ class StreamState:
     dead: int = 0
     expired: int = 0
     skipped: int = 0
+    tag: int = 0
     count: int = 0
     size_bytes: int = 0
 
@@ -101,8 +103,9 @@ class StreamState:
     def write(self, connection: sqlite3.Connection) -> None:
         """Store it."""
         connection.execute(
-            "UPDATE streams SET started = ?, mark = ?, played = ?, dead = ?, expired = ?, skipped = ? WHERE number = ?",
-            (self.started, self.mark, self.played, self.dead, self.expired, self.skipped, self.number),
+            "UPDATE streams SET started = ?, mark = ?, played = ?, dead = ?, expired = ?, skipped = ?, tag = ?"
+            " WHERE number = ?",
+            (self.started, self.mark, self.played, self.dead, self.expired, self.skipped, self.tag, self.number),
         )
 
 
@@ -131,7 +134,7 @@ class Ledger:
             # Numbers that were given are found in the rows; the lane's own row is written when these are deleted.
             state.last_seq = max(last_seq, mark, seq_of(youngest or 0), lost or 0)
             self.lanes[site, state.lane] = state
-        columns = "site, store, lane, number, started, mark, played, dead, expired, skipped"
+        columns = "site, store, lane, number, started, mark, played, dead, expired, skipped, tag"
         for site, store_id, lane, *others in connection.execute(f"SELECT {columns} FROM streams").fetchall():  # noqa: S608 - constant
             stream = StreamState(site, store_id, Lane(lane), *others)
             span = (row_id(stream.number, 0), row_id(stream.number, LAST_SEQ))

@@ -90,7 +90,8 @@ class Outbox:
         state = self._seen.get((site, lane))
         if state is None or state.last_seq <= max(after_seq, state.mark):
             seq = max(after_seq, state.mark) if state is not None else after_seq
-            return Batch(seq, seq, acknowledged_seq=state.mark if state is not None else 0)
+            mark = state.mark if state is not None else 0
+            return Batch(seq, seq, acknowledged_seq=mark, sent_ms=self._rows.now_ms())
 
         def read(transaction: Transaction) -> Batch:
             state = self._ledger.lane(transaction, site, lane)
@@ -98,19 +99,28 @@ class Outbox:
 
         return await self._writer.run(read, is_write=False)
 
-    async def acknowledge(self, site: str, lane: Lane, up_to_seq: int, fate: Fate | None = None) -> bool:
+    async def acknowledge(self, site: str, lane: Lane, up_to_seq: int, fate: Fate | None = None, tag: int = 0) -> bool:
         """Take note of the receiver's mark; rows are deleted with the next commit, within a second.
 
+        Args:
+            site: Who has it.
+            lane: Which lane.
+            up_to_seq: Everything up to this number is there.
+            fate: What became of it.
+            tag: Of the batch that ended there, as it came back with the mark; 0 if it did not.
+
         Returns:
-            False for a mark beyond what was ever sent from here, which is ignored: the file was restored from a copy,
-            or the same card is in two machines. `Store.renew` makes it another store.
+            False for a mark of something that was never sent from here, which is ignored: the file was restored from
+            a copy, or the same card is in two machines. `Store.renew` makes it another store.
         """
 
         def note(transaction: Transaction) -> tuple[bool, bool]:
             state = self._ledger.lanes.get((site, lane))
             if state is None:
                 return up_to_seq == 0, False
-            return up_to_seq <= state.last_seq, self._rows.acknowledge(transaction, state, up_to_seq, fate)
+            if not self._rows.is_ours(transaction, state, up_to_seq, tag):
+                return False, False
+            return True, self._rows.acknowledge(transaction, state, up_to_seq, fate)
 
         is_known, _ = await self._writer.run(note, lambda noted: self._delete(site, lane, noted[1]), is_write=False)
         return is_known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,10 @@ class OutboxRows:
         self._disk = disk
         self._swept_s: dict[int, float] = {}
 
+    def now_ms(self) -> int:
+        """Return the time of day that batches tell; for any thread."""
+        return self._clock.now_ms()
+
     def put(self, transaction: Transaction, wish: Wish) -> int:
         """Store an event and return its number.
 
@@ -109,7 +114,7 @@ class OutboxRows:
         if len(losses) > _MOST_LOSSES:
             up_to = losses.pop().first_seq - 1
             events = [event for event in events if event.seq <= up_to]
-        return Batch(previous, up_to, events, losses, state.mark, self._clock.now_ms())
+        return Batch(previous, up_to, events, losses, state.mark, self._clock.now_ms(), _tag(transaction, state, up_to))
 
     def _next(
         self, transaction: Transaction, state: LaneState, start: int, max_events: int, max_bytes: int
@@ -144,16 +149,24 @@ class OutboxRows:
             rows.close()
         return events, expired, max(up_to, state.last_seq)
 
+    def is_ours(self, transaction: Transaction, state: LaneState, up_to_seq: int, tag: int) -> bool:
+        """Return whether a mark can be that of what was sent from this file; if not, it is an older copy."""
+        own = _tag(transaction, state, up_to_seq) if state.mark < up_to_seq <= state.last_seq else 0
+        if up_to_seq <= state.last_seq and (own == tag or not own or not tag):
+            return True
+        log.error(
+            "lane %s: %s acknowledges number %d, which was never sent from this store (its last one is %d): it was"
+            " restored from a copy, or runs on two machines",
+            state.lane.word, state.site, up_to_seq, state.last_seq,
+        )  # fmt: skip
+        return False
+
     def acknowledge(self, transaction: Transaction, state: LaneState, up_to_seq: int, fate: Fate | None) -> bool:
-        """Move the mark, in memory; return whether there is something to delete or store later."""
-        is_news = fate is not None and fate != state.fate and fate.seq >= state.fate.seq
-        if up_to_seq > state.last_seq:
-            log.error(
-                "lane %s: %s acknowledges %d, but only %d were ever sent from this store: it was restored from a copy,"
-                " or runs on two machines",
-                state.lane.word, state.site, up_to_seq, state.last_seq,
-            )  # fmt: skip
-            return False
+        """Move the mark, in memory; return whether there is something to delete later.
+
+        A fate alone is stored with what is written next: it is told again, and a card wears.
+        """
+        is_news = False
         if up_to_seq > state.mark:
             count, size = transaction.execute(
                 outbox_statements(state.lane).total, (state.row(state.mark), state.row(up_to_seq))
@@ -163,8 +176,8 @@ class OutboxRows:
             state.count -= count
             state.size_bytes -= size
             is_news = True
-        if fate is not None and fate.seq >= state.fate.seq:
-            transaction.touch(state)
+        if fate is not None and fate != state.fate and fate.seq >= state.fate.seq:
+            transaction.touch(state, is_written=is_news)
             state.fate = fate
         return is_news
 
@@ -278,3 +291,12 @@ class OutboxRows:
         # Earlier than when the message was accepted: the clock is wrong, whatever was said of it.
         is_known = self._clock.is_trusted and now_ms >= at_ms
         return deadline.left_ms(self._clock.alive_ms(), self.boot, now_ms if is_known else None)
+
+
+def _tag(transaction: Transaction, state: LaneState, seq: int) -> int:
+    """Return what tells a message from any other with its number: what it says, and when it was accepted; 0: lost."""
+    row = transaction.execute(outbox_statements(state.lane).one, (state.row(seq),)).fetchone()
+    if row is None:
+        return 0
+    route, body, extra, at_s = row
+    return zlib.crc32(b"%d %b\n%b\n%b" % (at_s, route.encode(), body or b"", extra or b"")) or 1

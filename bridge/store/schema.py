@@ -102,6 +102,7 @@ _OTHERS = """
 # Step n brings the schema from version n to n + 1; steps are only ever added.
 MIGRATIONS: tuple[str, ...] = (
     _OTHERS + "".join(table.format(lane=lane.word) for lane in Lane for table in (_OUTBOX, _INBOX)),
+    "ALTER TABLE streams ADD COLUMN tag INTEGER NOT NULL DEFAULT 0;",
 )
 
 
@@ -122,6 +123,7 @@ class Statements(NamedTuple):
     read: str
     oldest: str
     before: str
+    one: str
     delete: str
     total: str
     due: str
@@ -151,6 +153,7 @@ def _statements(table: str, more: str = "") -> Statements:
         read=f"SELECT {shown} FROM {table} WHERE id > ? AND id <= ? ORDER BY id",  # noqa: S608
         oldest=f"SELECT id, {size}, at_s * 1000 FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",  # noqa: S608
         before=f"SELECT max(id) FROM {table} WHERE id > ? AND id <= ?",  # noqa: S608
+        one=f"SELECT route, body, extra, at_s FROM {table} WHERE id = ?",  # noqa: S608
         delete=f"DELETE FROM {table} WHERE id > ? AND id <= ?",  # noqa: S608
         total=f"SELECT count(*), coalesce(sum({size}), 0) FROM {table} WHERE id > ? AND id <= ?",  # noqa: S608
         due=f"SELECT {shown} FROM {table} WHERE id > ? AND id <= ? AND expires_ms NOT NULL ORDER BY id",  # noqa: S608

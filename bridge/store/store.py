@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bridge.store import damage
 from bridge.store.clock import Clock
-from bridge.store.database import Lock, identify, make_folder, open_database, set_store_id
+from bridge.store.database import Lock, begin_anew, identify, make_folder, open_database, set_store_id
 from bridge.store.dead_letters import DeadLetterRows, DeadLetters
 from bridge.store.disk import Disk
 from bridge.store.figures import Figures, LaneFigures
@@ -25,6 +28,8 @@ from bridge.store.transaction import Transaction
 from bridge.store.writer import Writer
 from edge.errors import NotStored
 
+log = logging.getLogger(__name__)
+
 
 class Store:
     """The durable store of one bridge, in one file; an async context manager.
@@ -33,6 +38,7 @@ class Store:
         outbox: What was accepted for others.
         inbox: What was taken from others and is to be played.
         dead_letters: What could not be played.
+        on_renewed: Called when the store has got another ID.
     """
 
     def __init__(
@@ -61,11 +67,13 @@ class Store:
         self._losses = Losses()
         self._bursts = Bursts()
         self._disk = Disk(path.parent, floor_bytes)
-        self._writer = Writer(str(path), self._open)
+        self._writer = Writer(str(path), self._open, lambda: self._disk.turn(self._clock.now_ms()))
         self._outbox_rows = OutboxRows(self._ledger, self._losses, self._clock, self._disk)
         self._inbox_rows = InboxRows(self._ledger, self._losses, self._clock, self._disk, inbox_bounds or InboxBounds())
         dead_rows = DeadLetterRows(self._ledger, self._losses, self._inbox_rows, self._clock)
         self._due: list[tuple[Key, int]] = []
+        self.on_renewed: list[Callable[[], None]] = []
+        self._is_renewed = False
         self.outbox = Outbox(self._writer, self._ledger, self._outbox_rows, policies)
         self.inbox = Inbox(self._writer, self._ledger, self._inbox_rows, dead_rows, self._clock)
         self.dead_letters = DeadLetters(self._writer, dead_rows, self.inbox)
@@ -98,6 +106,8 @@ class Store:
     ) -> None:
         try:
             await self._writer.stop()
+            if self._writer.damage is not None:
+                await asyncio.to_thread(self._begin_anew, self._writer.damage)
         finally:
             self._lock.release()
 
@@ -111,7 +121,10 @@ class Store:
         self._bursts.on_loss = tell
 
     async def damaged(self) -> None:
-        """Return when the open file turns out to be damaged: nothing is stored until the store is opened anew."""
+        """Return when the open file turns out to be damaged: nothing is stored until the store is opened anew.
+
+        Closing it then sets the file aside and begins another, which says what was lost, and has another ID.
+        """
         await self._writer.damaged()
 
     async def renew(self) -> str:
@@ -121,7 +134,16 @@ class Store:
             return set_store_id(transaction.connection)
 
         self._store_id = await self._writer.run(renew)
+        self._is_renewed = True
+        log.warning("%s was restored from an older copy, or runs twice: its ID is now %s", self._path, self._store_id)
+        for tell in self.on_renewed:
+            tell()
         return self._store_id
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether that happened since it was opened: an older copy cannot show itself as one twice."""
+        return self._is_renewed
 
     async def figures(self) -> Figures:
         """Return what waits, what was lost and why, and what was written."""
@@ -139,7 +161,20 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         make_folder(self._path.parent)
         self._lock.take()
-        return open_database(self._path, self._load)
+        return open_database(self._path, self._load, self._account)
+
+    def _account(self, connection: sqlite3.Connection, kept: Path) -> None:
+        ledger, losses = damage.survey(kept)
+        damage.account(connection, ledger, losses)
+        damage.name(ledger)
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Set the damaged file aside; what waited in it is known in memory."""
+        try:
+            begin_anew(self._path, error, lambda connection, _: damage.account(connection, self._ledger, self._losses))
+        except (OSError, sqlite3.Error) as failure:
+            log.error("%s: no new file can be begun: %s", self._path, failure)
+        damage.name(self._ledger)
 
     def _load(self, connection: sqlite3.Connection) -> None:
         self._store_id, boot = identify(connection, self._clock.boot)

@@ -49,10 +49,17 @@ class Writer:
     by one, so that none suffers for another.
     """
 
-    def __init__(self, name: str, opened: Callable[[], sqlite3.Connection]) -> None:
-        """Take what opens the database (in the thread), and the file's name for messages."""
+    def __init__(
+        self, name: str, opened: Callable[[], sqlite3.Connection], begins: Callable[[], None] = lambda: None
+    ) -> None:
+        """Args:
+        name: The file's name, for messages.
+        opened: Opens the database, in the thread.
+        begins: Called before each transaction, in the thread.
+        """
         self._name = name
         self._opened = opened
+        self._begins = begins
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         # A daemon: a program that dies without closing the store shall not wait for it.
         self._thread = Thread(target=self._work, name="bridge-store", daemon=True)
@@ -93,6 +100,11 @@ class Writer:
             self._is_closed = True
             self._jobs.put(_Job(None, False, None, None))
             await asyncio.to_thread(self._thread.join)
+
+    @property
+    def damage(self) -> Exception | None:
+        """What turned out to be wrong with the file; None if nothing did."""
+        return self._broken
 
     async def damaged(self) -> None:
         """Return when the file turns out to be damaged while it is open; nothing is stored any more then."""
@@ -246,6 +258,7 @@ class Writer:
         return counters
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:
+        self._begins()
         connection.execute("BEGIN")
         transaction = Transaction(connection)
         try:
@@ -264,7 +277,7 @@ class Writer:
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
         if is_damage(error) and self._broken is None:
             self._broken = error
-            log.error("%s is damaged (%s): nothing is stored until the bridge starts anew", self._name, error)
+            log.error("%s is damaged (%s): nothing more is stored in it", self._name, error)
             self._tell(self._report_damage)
         is_disk = isinstance(error, sqlite3.Error)
         if is_disk and not self._is_failing:

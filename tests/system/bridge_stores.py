@@ -91,7 +91,7 @@ class Actors:
             if taken.is_gap:
                 after = taken.mark
             if self._chance.random() < 0.8:
-                await outbox.acknowledge("there", lane, taken.mark, taken.fate)
+                assert await outbox.acknowledge("there", lane, taken.mark, taken.fate, taken.tag)
 
     async def _play(self) -> None:
         inbox = self._target.inbox
@@ -154,8 +154,7 @@ async def settle(folder: Path, facts: Facts) -> None:
                 batch = await source.outbox.batch("there", lane, source.outbox.mark("there", lane))
                 if not batch.is_empty:
                     taken = await target.inbox.take("here", source.store_id, lane, batch)
-                    assert not taken.is_gap
-                    await source.outbox.acknowledge("there", lane, taken.mark, taken.fate)
+                    assert await source.outbox.acknowledge("there", lane, taken.mark, taken.fate, taken.tag)
                     is_moving = True
             while entries := await target.inbox.claim(50):
                 for entry in entries:
