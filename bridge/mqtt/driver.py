@@ -261,19 +261,16 @@ class Connection:
         loop.add_reader(sock, self._readable)
         self._client.on_socket_register_write = lambda *_: self._want_write()
         self._client.on_socket_unregister_write = lambda *_: self._written()
+        self._client.on_socket_close = lambda _client, _data, closing: _forget(closing)
         if self._client.want_write():
             self._want_write()
         self._timer = loop.call_later(_HOUSEKEEPING_S, self._housekeep)
 
     def _detach(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        sock, self._sock = self._sock, None
-        if sock is not None and sock.fileno() >= 0:
-            loop.remove_reader(sock)
-            loop.remove_writer(sock)
+        self._sock = None
         self._client.on_socket_register_write = None
         self._client.on_socket_unregister_write = None
         self._client.on_disconnect = None
@@ -392,3 +389,10 @@ class Connection:
             ack()
             return
         self._on_message(Incoming(topic, bytes(message.payload), message.retain, ack))
+
+
+def _forget(sock: socket.socket) -> None:
+    """Have the loop watch a socket no longer, before it is closed: the next one may get its number."""
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(sock)
+    loop.remove_writer(sock)

@@ -1,0 +1,37 @@
+"""The end of a connection: whatever ends it, the loop watches its socket no longer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bridge.mqtt.driver import Broker, Connection
+
+_CONNACK = b"\x20\x03\x00\x00\x00"
+
+
+async def test_sockets_opened_after_the_broker_hung_up_are_heard() -> None:
+    async def greet_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(_CONNACK)
+        await writer.drain()
+        writer.close()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+
+    broker = await asyncio.start_server(greet_and_hang_up, "127.0.0.1", 0)
+    other = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with broker, other:
+        tcp_port = broker.sockets[0].getsockname()[1]
+        async with Connection(Broker(host="127.0.0.1", port=tcp_port, user="x"), lambda _: None, None) as connection:
+            async with asyncio.timeout(5):
+                await connection.ended()
+            # One of these gets the number of the socket that is closed.
+            for _ in range(4):
+                async with asyncio.timeout(5):
+                    reader, writer = await asyncio.open_connection(*other.sockets[0].getsockname())
+                    writer.write(b"hello\n")
+                    assert await reader.readline() == b"hello\n"
+                    writer.close()
+                    await writer.wait_closed()
