@@ -19,7 +19,7 @@ def climate():
 
     @agent.stream("Values", "A line of JSON every two seconds: °C, % and hPa.")
     def values():
-        lines = []
+        lines = [""]
 
         async def measure():
             line = {"temperature": await sensor.temperature(), "humidity": await sensor.humidity()}

@@ -10,12 +10,14 @@ def index(request):
 """
 
 from microdot import Microdot, Request, Response
+from opaca_micro.request import unescaped
 
 
 class Pages:
     """Answers with what is added to `app`, a microdot application, and for any other path with the container.
 
-    Whoever asks needs the container's token here too.
+    Whoever asks needs the container's token here too. Of the request there are method, path, `args`, `json`, `body` and
+    `content_type`; forms, cookies and the other headers are not kept.
     """
 
     def __init__(self, container):
@@ -29,6 +31,9 @@ class Pages:
         request = Request(self.app, None, method, path, "1.0", headers, body=body)
         request.content_type = headers.get("content-type")
         request.query_string = query
+        for pair in query.split("&") if query else ():
+            name, _, value = pair.partition("=")
+            request.args[name] = unescaped(value)
         response = await self.app.dispatch_request(request)
         return response.status_code, response.headers.get("Content-Type"), response.body
 

@@ -1,0 +1,16 @@
+from typing import Protocol
+
+class _Stream(Protocol):
+    async def read(self, size: int, /) -> bytes: ...
+
+class Incoming:
+    method: str
+    url: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    unread_bytes: int
+    def __init__(self, stream: _Stream) -> None: ...
+    async def head(self) -> None: ...
+    async def body(self, longest_bytes: int) -> list[bytes]: ...
+    async def drop(self, longest_bytes: int) -> None: ...
