@@ -52,7 +52,7 @@ class Executor:
         except Exception:
             log.exception("%s: %s failed", self._party, request.route)
             status, answer = 500, error_body(500, f"the bridge failed at {request.route}")
-        return Answer(id=request.id, s=status, b=answer)
+        return Answer(id=request.id, s=status or 502, b=answer)
 
     async def played(
         self,

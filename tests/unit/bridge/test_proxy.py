@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -199,7 +200,7 @@ async def test_what_is_no_call_is_refused_here() -> None:
     async with serving() as house:
         assert (await house.ask("POST", "/invoke/Water", []))[0] == 422
         assert (await house.ask("POST", "/invoke/Water?timeout=soon", {}))[0] == 400
-        large = b'{"a": "' + b"x" * 2**20 + b'"}'
+        large = io.BytesIO(b'{"a": "' + b"x" * 2**20 + b'"}')
         assert (await house.ask("POST", "/invoke/Water", data=large, headers={"Expect": "100-continue"}))[0] == 413
         assert house.home.played == []
 
