@@ -261,7 +261,7 @@ class Connection:
         loop.add_reader(sock, self._readable)
         self._client.on_socket_register_write = lambda *_: self._want_write()
         self._client.on_socket_unregister_write = lambda *_: self._written()
-        self._client.on_socket_close = lambda _client, _data, closing: _forget(closing)
+        self._client.on_socket_close = lambda _client, _data, closing: _forget(cast("socket.socket", closing))
         if self._client.want_write():
             self._want_write()
         self._timer = loop.call_later(_HOUSEKEEPING_S, self._housekeep)
@@ -270,7 +270,11 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._sock = None
+        sock, self._sock = self._sock, None
+        if sock is not None and sock.fileno() >= 0:
+            _forget(sock)
+        # None of them is called from within another.
+        self._client.on_socket_close = None
         self._client.on_socket_register_write = None
         self._client.on_socket_unregister_write = None
         self._client.on_disconnect = None
