@@ -20,6 +20,7 @@ from bridge.joining import Joining
 from bridge.lanes import Lanes
 from bridge.local import LocalPlatform
 from bridge.operation import Operation
+from bridge.parties import Parties
 from bridge.player import Player
 from bridge.proxy import PartyRoutes, Proxy
 from bridge.relay import Relay
@@ -131,6 +132,7 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tu
             station.carriers += [relay.carrier(station), streams.carrier(station)]
             station.on_remote.append(lambda remote: remote.on_change.append(joining.look))
             station.on_gone.append(joining.gone)
+            await _restore(config.state_dir, station, tasks)
             tasks.keep(station.run, f"link {station.identity.name}")
         tasks.keep(joining.run, "joining")
         tasks.keep(Player(store, executor_of, tasks).run, "player")
@@ -138,6 +140,15 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tu
         operation = Operation(url, config.platform, stations, joining, store, streams, telemetry)
         routes = PartyRoutes(proxy.routes(), operation.routes())
         yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS), store
+
+
+async def _restore(state_dir: Path, station: Station, tasks: Tasks) -> None:
+    """Have a station know its parties from before, so that what is sent to them is kept from the beginning."""
+    parties = Parties(state_dir / "bridge-parties", station)
+    await parties.restore()
+    if not station.identity.is_gateway:
+        station.restore(station.identity.serves)
+    tasks.keep(parties.run, f"remember parties of {station.identity.name}")
 
 
 def _executor(config: BridgeConfig, platform: LocalPlatform, party: str) -> Executor:

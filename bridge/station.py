@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bridge.answers import Answers
 from bridge.calls import Calls
 from bridge.clock import tick_ms
-from bridge.envelope import Answer, Presence, Request, new_epoch, read, write
+from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
 from bridge.executor import Executor
 from bridge.large import Large
 from bridge.mqtt.driver import Broker, Connection, Incoming, Will
@@ -129,6 +129,22 @@ class Station:
     async def run(self) -> None:
         """Keep the link until cancelled."""
         await self.link.run()
+
+    def restore(self, name: str, info: bytes = b"") -> None:
+        """Know a party before it is seen, so that messages to it are kept.
+
+        Args:
+            name: A site, for a gateway; a device knows only its gateway.
+            info: Its last `/info`; empty if it is not known.
+        """
+        if not self.identity.is_gateway and name != self.identity.serves:
+            return
+        remote = self.remotes.get(name) or self._new_remote(name)
+        if remote is not None and info:
+            try:
+                remote.describe(info)
+            except Unreadable as error:
+                log.warning("what is known of %s cannot be read: %s", name, error)
 
     def describe(self, info: bytes) -> None:
         """Have the other end know the local platform's `/info`."""

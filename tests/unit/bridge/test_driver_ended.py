@@ -35,3 +35,21 @@ async def test_sockets_opened_after_the_broker_hung_up_are_heard() -> None:
                     assert await reader.readline() == b"hello\n"
                     writer.close()
                     await writer.wait_closed()
+
+
+async def test_leaving_says_goodbye_and_waits_for_nobody() -> None:
+    said = asyncio.Queue[bytes]()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(_CONNACK)
+        said.put_nowait(await reader.read())
+        writer.close()
+
+    broker = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with broker:
+        tcp_port = broker.sockets[0].getsockname()[1]
+        async with Connection(Broker(host="127.0.0.1", port=tcp_port, user="x"), lambda _: None, None):
+            pass
+        async with asyncio.timeout(5):
+            assert (await said.get())[:1] == b"\xe0"

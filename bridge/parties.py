@@ -1,0 +1,88 @@
+"""What the parties said of themselves, kept over a restart.
+
+Without it a bridge that starts while its broker is away would know nobody, and refuse what it is there to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.mqtt.topics import is_site
+from bridge.remote import MAX_INFO_BYTES, Remote
+from bridge.station import Station
+
+log = logging.getLogger(__name__)
+
+_SUFFIX = ".json"
+_BEING_WRITTEN = ".new"
+
+
+class Parties:
+    """One file for each party of a station; losing one costs nothing but knowing it before it is seen again."""
+
+    def __init__(self, folder: Path, station: Station) -> None:
+        """Args:
+        folder: Where the files are; made when there is the first.
+        station: Whose parties they are.
+        """
+        self._folder = folder / station.identity.name
+        self._station = station
+        self._written: dict[str, bytes] = {}
+        self._changed = asyncio.Event()
+        station.on_remote.append(self._watch)
+        station.on_gone.append(lambda _: self._changed.set())
+
+    async def restore(self) -> None:
+        """Have the station know them; called before it has a link."""
+        for name, info in await asyncio.to_thread(self._read):
+            self._written[name] = info
+            self._station.restore(name, info)
+
+    async def run(self) -> None:
+        """Write what changes, for as long as the bridge runs."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            known = {name: remote.info for name, remote in self._station.remotes.items() if remote.info is not None}
+            for name, info in known.items():
+                if self._written.get(name) != info:
+                    self._written[name] = info
+                    await self._try(lambda name=name, info=info: self._write(name, info))  # type: ignore[misc]
+            for name in self._written.keys() - known.keys():
+                del self._written[name]
+                await self._try(self._path(name).unlink)
+
+    def _watch(self, remote: Remote) -> None:
+        remote.on_change.append(self._changed.set)
+
+    async def _try(self, write: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:
+            log.warning("what is known of the parties is not kept over a restart: %s", error)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _write(self, name: str, info: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        being_written = self._folder / f"{name}{_BEING_WRITTEN}"
+        with being_written.open("wb") as file:
+            file.write(info)
+            file.flush()
+            os.fsync(file.fileno())
+        being_written.replace(self._path(name))
+
+    def _read(self) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        try:
+            for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+                if is_site(path.stem) and path.stat().st_size <= MAX_INFO_BYTES:
+                    found += [(path.stem, path.read_bytes())]
+        except OSError as error:
+            log.warning("what is known of the parties cannot be read: %s", error)
+        return found
