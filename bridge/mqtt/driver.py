@@ -21,8 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.mqtt.client import MAX_PACKET_BYTES, BoundedClient
-from bridge.mqtt.failures import LinkError, ended, hung_up, not_taken, refused, unreachable
+from bridge.mqtt.failures import LinkError, ended, refused, unreachable
 
 # Longest wait for connecting, for the broker's greeting, and for any confirmation.
 _CONNECT_S = 10.0
@@ -33,6 +32,8 @@ _WINDOW = 64
 # What may wait for a slow socket until publishing waits.
 _MAX_WAITING = 256
 _HOUSEKEEPING_S = 1.0
+# What this side takes in one packet; a broker of MQTT 5 then delivers nothing larger.
+MAX_PACKET_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +64,6 @@ class Broker:
     tls: ssl.SSLContext | None = None
     keep_alive_s: int = 20
 
-    @property
-    def where(self) -> str:
-        """Its address, for messages."""
-        return f"{self.host}:{self.port}"
-
 
 @dataclass(slots=True)
 class Incoming:
@@ -80,12 +76,7 @@ class Incoming:
 
 
 class Connection:
-    """An open connection, as an async context manager; entering raises `LinkError` if there is none to be had.
-
-    Attributes:
-        is_v5: Whether it speaks MQTT 5.
-        max_packet_bytes: What the broker takes in one packet, as far as it says so.
-    """
+    """An open connection, as an async context manager; entering raises `LinkError` if there is none to be had."""
 
     def __init__(
         self, broker: Broker, on_message: Callable[[Incoming], None], will: Will | None, *, is_v5: bool = True
@@ -97,7 +88,6 @@ class Connection:
         is_v5: Speak MQTT 5, else 3.1.1.
         """
         self.is_v5 = is_v5
-        self.max_packet_bytes = MAX_PACKET_BYTES
         self._broker = broker
         self._on_message = on_message
         self._will = will
@@ -114,7 +104,15 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._greeting = loop.create_future()
         self._ended = loop.create_future()
-        await self._dial()
+        broker = self._broker
+        try:
+            async with asyncio.timeout(_CONNECT_S + 5):
+                await loop.run_in_executor(None, self._connect)
+        except TimeoutError as error:
+            self._client.on_disconnect = None
+            raise unreachable(error, broker.host, broker.port) from error
+        except (OSError, ValueError) as error:
+            raise unreachable(error, broker.host, broker.port) from error
         self._attach()
         try:
             async with asyncio.timeout(_GREETING_S):
@@ -123,13 +121,14 @@ class Connection:
         except TimeoutError as error:
             self._detach()
             # Brokers that know only 3.1.1 have been seen to say nothing at all to version 5.
-            raise LinkError(f"{self._broker.where} says nothing", is_version=self.is_v5) from error
+            raise LinkError(f"{broker.host}:{broker.port} says nothing", is_version=self.is_v5) from error
         except asyncio.CancelledError:
             self._detach()
             raise
         if not self._greeting.done():
+            problem = self._ended.result()
             self._detach()
-            raise hung_up(self._broker.where, self._client.tls_problem, has_tls=self._broker.tls is not None)
+            raise LinkError(f"{broker.host}:{broker.port} hung up at once: {problem}", is_version=self.is_v5)
         try:
             self._greeting.result()
         except LinkError:
@@ -208,9 +207,9 @@ class Connection:
         finally:
             self._confirmations.pop(mid, None)
 
-    def _new_client(self) -> BoundedClient:
+    def _new_client(self) -> Client:
         broker = self._broker
-        client = BoundedClient(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.user,
             protocol=MQTTProtocolVersion.MQTTv5 if self.is_v5 else MQTTProtocolVersion.MQTTv311,
@@ -234,23 +233,6 @@ class Connection:
         client.on_message = self._received
         return client
 
-    async def _dial(self) -> None:
-        """Connect, or give up in time; the thread that does it ends in both cases."""
-        client, broker = self._client, self._broker
-        dialling = asyncio.get_running_loop().run_in_executor(None, self._connect)
-        try:
-            async with asyncio.timeout(_CONNECT_S + 5):
-                await asyncio.shield(dialling)
-        except (TimeoutError, asyncio.CancelledError) as error:
-            client.on_disconnect = None
-            client.give_up()
-            dialling.add_done_callback(_thrown_away)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise unreachable(error, broker.host, broker.port) from error
-        except (OSError, ValueError) as error:
-            raise unreachable(error, broker.host, broker.port) from error
-
     def _connect(self) -> None:
         """Connect, in a thread: names are resolved and TLS is agreed upon while nobody else has to wait."""
         broker = self._broker
@@ -259,16 +241,13 @@ class Connection:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = _WINDOW
             properties.MaximumPacketSize = MAX_PACKET_BYTES
-        try:
-            self._client.connect(
-                broker.host,
-                broker.port,
-                keepalive=broker.keep_alive_s,
-                clean_start=True if self.is_v5 else 3,
-                properties=properties,
-            )
-        finally:
-            self._client.forget_dialled()
+        self._client.connect(
+            broker.host,
+            broker.port,
+            keepalive=broker.keep_alive_s,
+            clean_start=True if self.is_v5 else 3,
+            properties=properties,
+        )
 
     def _attach(self) -> None:
         sock = cast("socket.socket | None", self._client.socket())
@@ -375,7 +354,6 @@ class Connection:
             return
         allowed = getattr(properties, "ReceiveMaximum", None) or _WINDOW
         self._window = asyncio.Semaphore(min(_WINDOW, allowed))
-        self.max_packet_bytes = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
         self._greeting.set_result(None)
 
     def _disconnected(self, client: Client, data: object, flags: Any, reason: Any, properties: Any) -> None:
