@@ -93,7 +93,7 @@ class Announcer:
         if self._is_due():
             try:
                 is_done, is_refused = await self._speak()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 is_done = False
                 self._say("cannot be reached: " + (str(error) or type(error).__name__))
         if is_done:

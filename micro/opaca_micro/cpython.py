@@ -5,27 +5,25 @@ import json
 import sys
 
 
-async def readable(listener):
-    """Wait until somebody wants to be let in."""
+async def readable(link):
+    """Wait until there is something to be read from a socket, or somebody who wants to be let in."""
     loop = asyncio.get_running_loop()
+    await _ready(link.fileno(), loop.add_reader, loop.remove_reader)
+
+
+async def writable(link):
+    """Wait until a socket takes something."""
+    loop = asyncio.get_running_loop()
+    await _ready(link.fileno(), loop.add_writer, loop.remove_writer)
+
+
+async def _ready(descriptor, add, remove):
     event = asyncio.Event()
-    loop.add_reader(listener, event.set)
+    add(descriptor, event.set)
     try:
         await event.wait()
     finally:
-        loop.remove_reader(listener)
-
-
-async def streams(link):
-    """Return reader and writer of a connection; `drain` waits until all has gone."""
-    reader, writer = await asyncio.open_connection(sock=link)
-    writer.transport.set_write_buffer_limits(0)
-    return reader, writer
-
-
-def cut(writer):
-    """End a connection at once."""
-    writer.transport.abort()
+        remove(descriptor)
 
 
 def read_json(body):

@@ -7,10 +7,10 @@ import socket
 import sys
 
 from opaca_micro.clock import passed_ms, ticks_ms
-from opaca_micro.memory import forget
 
 # What is kept of an answer, its header included; the rest is not read.
 _LONGEST = 2048
+_PIECE = 128
 
 
 async def request(base, method, path, body=b"", token="", network=None, limit_ms=15000):
@@ -31,10 +31,11 @@ async def request(base, method, path, body=b"", token="", network=None, limit_ms
     since = ticks_ms()
     name = base[7:].rstrip("/")
     host, _, tcp_port = name.partition(":")
+    address = await address_of(host, int(tcp_port or 80), network)
     head = method + " " + path + " HTTP/1.0\r\nHost: " + name + "\r\nContent-Type: application/json\r\n"
     if token:
         head += "Authorization: Bearer " + token + "\r\n"
-    address = await address_of(host, int(tcp_port or 80), network)
+    head = (head + "Content-Length: " + str(len(body)) + "\r\n\r\n").encode()
     link = socket.socket()
     try:
         link.setblocking(False)
@@ -52,21 +53,30 @@ async def request(base, method, path, body=b"", token="", network=None, limit_ms
         except OSError as error:
             if error.args[0] != errno.EINPROGRESS:
                 raise
-        data = (head + "Content-Length: " + str(len(body)) + "\r\n\r\n").encode() + body
-        while data:
-            await ready()
-            data = data[link.send(data) :]
+        for data in (head, body):
+            while data:
+                await ready()
+                data = data[link.send(data) :]
+        head = body = None
         poller.modify(link, select.POLLIN)
-        answer = b""
-        while len(answer) < _LONGEST and not _is_whole(answer):
+        status, left, kept = 0, _LONGEST, b""
+        while left > 0:
             await ready()
-            piece = link.recv(128)
+            piece = link.recv(_PIECE)
             if not piece:
                 break
-            answer += piece
+            left -= len(piece)
+            kept += piece
+            end = -1 if status else kept.find(b"\r\n\r\n")
+            if end >= 0:
+                status, length = _understood(kept[:end])
+                kept = kept[end + 4 :]
+                left = min(left, length - len(kept))
     finally:
         link.close()
-    return _understood(answer)
+    if not status:
+        raise OSError("an answer that is not HTTP")
+    return status, kept
 
 
 async def address_of(host, tcp_port, network):
@@ -74,6 +84,7 @@ async def address_of(host, tcp_port, network):
     is_name = bool([c for c in host if c not in "0123456789."])
     # A computer has a resolver, and no watchdog.
     if is_name and sys.platform not in ("linux", "darwin", "win32"):
+        from opaca_micro.memory import forget
         from opaca_micro.resolve import resolve
 
         try:
@@ -83,16 +94,11 @@ async def address_of(host, tcp_port, network):
     return socket.getaddrinfo(host, tcp_port, 0, socket.SOCK_STREAM)[0][-1]
 
 
-def _is_whole(answer):
-    head, gap, body = answer.partition(b"\r\n\r\n")
-    _, _, rest = head.lower().partition(b"\r\ncontent-length:")
-    size = rest.split(b"\r\n")[0].strip()
-    return bool(gap and size.isdigit() and len(body) >= int(size))
-
-
-def _understood(answer):
-    head, gap, body = answer.partition(b"\r\n\r\n")
+def _understood(head):
+    """Return the status, and how long the body is, as far as that is said."""
     words = head.split(None, 2)
-    if not gap or not head.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdigit():
+    if not head.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdigit():
         raise OSError("an answer that is not HTTP")
-    return int(words[1]), body
+    _, _, length = head.lower().partition(b"\r\ncontent-length:")
+    length = length.split(b"\r\n", 1)[0].strip()
+    return int(words[1]), int(length) if length.isdigit() else _LONGEST

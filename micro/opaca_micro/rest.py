@@ -50,6 +50,7 @@ class Rest:
         self._address = host, port
         self._body_bytes = body_bytes
         self._connections = [_Connection() for _ in range(connections)]
+        self._has_room = asyncio.Event()
 
     async def serve(self):
         """Serve for ever.
@@ -72,6 +73,8 @@ class Rest:
                 if accepting is None or accepting.done():
                     accepting = asyncio.create_task(self._accept(listener))
                 await asyncio.sleep(0.05)
+                # Memory gets free elsewhere, too.
+                self._has_room.set()
                 self._guard(not self._room() and poller.poll(0))
         finally:
             if accepting:
@@ -110,10 +113,11 @@ class Rest:
         while True:
             one = self._room()
             if not one:
-                await asyncio.sleep(0.01)
+                self._has_room.clear()
+                await self._has_room.wait()
                 continue
             try:
-                await (_readable(listener) if _core else cpython.readable(listener))
+                await _readable(listener)
                 one.link = listener.accept()[0]
                 one.task = asyncio.create_task(self._work(one))
             except (OSError, MemoryError):  # the caller has gone already, or there is no room
@@ -123,7 +127,7 @@ class Rest:
 
     async def _work(self, one):
         try:
-            await one.begin()
+            one.begin()
             await self._serve(one)
         except (EOFError, OSError):  # the caller has gone
             pass
@@ -132,9 +136,10 @@ class Rest:
         finally:
             one.end()
             gc.collect()
+            self._has_room.set()
 
     async def _serve(self, one):
-        incoming = Incoming(one.reader)
+        incoming = Incoming(one)
         try:
             await incoming.head()
             if not self._admits(incoming.headers):
@@ -178,25 +183,19 @@ class _Connection:
     def __init__(self):
         # Made once: room of this size would be hard to find later.
         self._buffer = memoryview(bytearray(_PIECE))
-        self.link = self.task = self.reader = self.writer = None
+        self.link = self.task = None
         self.end()
 
-    async def begin(self):
+    def begin(self):
         """Start to wait for a request."""
         self.allow(_READ_MS, True)
         self.link.setblocking(False)
-        if _core:
-            self.reader = self.writer = asyncio.StreamReader(self.link)
-        else:
-            self.reader, self.writer = await cpython.streams(self.link)
 
     def end(self):
         """Close it, whatever is still to be sent, and make room for the next."""
-        if self.writer and not _core:
-            cpython.cut(self.writer)
         if self.link:
             self.link.close()
-        self.link = self.task = self.reader = self.writer = None
+        self.link = self.task = None
         self.is_live = False
         self._used = 0
         self.allow(0)
@@ -206,6 +205,11 @@ class _Connection:
         self.since = ticks_ms()
         self.limit_ms = limit_ms
         self.is_reading = is_reading
+
+    async def read(self, most_bytes):
+        """Return what the caller sent, as soon as there is something; empty when it has gone."""
+        await _readable(self.link)
+        return self.link.recv(most_bytes)
 
     async def write(self, status, content_type, body):
         """Answer; pieces of a generator are gathered, what follows on a live stream is sent as it comes."""
@@ -234,12 +238,13 @@ class _Connection:
                 await self._send()
 
     async def _send(self):
-        if self._used:
-            self.allow(_WRITE_MS)
-            self.writer.write(self._buffer[: self._used])
-            await self.writer.drain()
-            self._used = 0
-            self.allow(0)
+        self.allow(_WRITE_MS)
+        at = 0
+        while at < self._used:
+            await _writable(self.link)
+            at += self.link.send(self._buffer[at : self._used])
+        self._used = 0
+        self.allow(0)
 
 
 def _can_spare():
@@ -249,5 +254,14 @@ def _can_spare():
     return gc.mem_free() > _SPARE
 
 
-def _readable(link):
-    yield _core._io_queue.queue_read(link)
+# Not asyncio's streams: they cost a kilobyte, and keep what a slow caller does not take.
+if _core:
+
+    def _readable(link):
+        yield _core._io_queue.queue_read(link)
+
+    def _writable(link):
+        yield _core._io_queue.queue_write(link)
+
+else:
+    _readable, _writable = cpython.readable, cpython.writable
