@@ -15,7 +15,7 @@ from bridge import config_values as values
 from bridge.access import Access
 from bridge.config_values import ROLES, Table
 from bridge.local import Administrator
-from bridge.mqtt.driver import Broker
+from bridge.mqtt.client import Broker
 from bridge.mqtt.topics import Topics
 
 FREE_FROM = ("127.0.0.0/8", "::1/128")

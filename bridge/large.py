@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.chunks import Flag, checked, cut, unpack
 from bridge.envelope import Unreadable, new_id, read, write
-from bridge.mqtt.driver import MAX_PACKET_BYTES
+from bridge.mqtt.client import MAX_PACKET_BYTES
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link
 from bridge.wires import Wires

@@ -16,7 +16,8 @@ from bridge.clock import tick_ms
 from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
 from bridge.executor import Executor
 from bridge.large import Large
-from bridge.mqtt.driver import Broker, Connection, Incoming, Will
+from bridge.mqtt.client import Broker, Will
+from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link, Manners
 from bridge.mqtt.topics import Address, Topics

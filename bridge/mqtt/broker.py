@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.mqtt.driver import MAX_PACKET_BYTES
+from bridge.mqtt.client import MAX_PACKET_BYTES
 from bridge.mqtt.topics import GATEWAYS, Topics
 
 # A password of 24 random bytes needs no slow hash; this is Mosquitto's own default.

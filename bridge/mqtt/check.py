@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.envelope import Presence, Unreadable, read
-from bridge.mqtt.driver import Broker, Connection, Incoming
+from bridge.mqtt.client import Broker
+from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError, unreachable
 from bridge.mqtt.topics import Topics
 

@@ -10,21 +10,21 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.mqtt.failures import LinkError, ended, refused, unreachable
+from bridge.mqtt.client import CONNECT_S, MAX_PACKET_BYTES, BoundedClient, Broker, Will
+from bridge.mqtt.failures import LinkError, ended, hung_up, not_taken, refused, unreachable
 
-# Longest wait for connecting, for the broker's greeting, and for any confirmation.
-_CONNECT_S = 10.0
+# Longest wait for the broker's greeting, and for any confirmation.
 _GREETING_S = 10.0
 _CONFIRM_S = 20.0
 # Of messages of QoS 1 that are not confirmed, in either direction; the broker may want fewer.
@@ -32,37 +32,6 @@ _WINDOW = 64
 # What may wait for a slow socket until publishing waits.
 _MAX_WAITING = 256
 _HOUSEKEEPING_S = 1.0
-# What this side takes in one packet; a broker of MQTT 5 then delivers nothing larger.
-MAX_PACKET_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Will:
-    """What the broker publishes when the connection breaks: retained, QoS 1."""
-
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
-    """Where a broker is, and as whom to connect.
-
-    Attributes:
-        host: Name or address.
-        port: TCP port.
-        user: User name and client identifier.
-        password: None for none.
-        tls: How the broker is checked; None speaks without TLS.
-        keep_alive_s: The broker is asked whether it is there when nothing was heard for so long.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str | None = None
-    tls: ssl.SSLContext | None = None
-    keep_alive_s: int = 20
 
 
 @dataclass(slots=True)
@@ -76,7 +45,12 @@ class Incoming:
 
 
 class Connection:
-    """An open connection, as an async context manager; entering raises `LinkError` if there is none to be had."""
+    """An open connection, as an async context manager; entering raises `LinkError` if there is none to be had.
+
+    Attributes:
+        is_v5: Whether it speaks MQTT 5.
+        max_packet_bytes: What the broker takes in one packet, as far as it says so.
+    """
 
     def __init__(
         self, broker: Broker, on_message: Callable[[Incoming], None], will: Will | None, *, is_v5: bool = True
@@ -88,10 +62,16 @@ class Connection:
         is_v5: Speak MQTT 5, else 3.1.1.
         """
         self.is_v5 = is_v5
+        self.max_packet_bytes = MAX_PACKET_BYTES
         self._broker = broker
         self._on_message = on_message
         self._will = will
-        self._client = self._new_client()
+        client = self._client = BoundedClient(broker, will, is_v5=is_v5, window=_WINDOW)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
         self._sock: socket.socket | None = None
         self._greeting: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[LinkError] | None = None
@@ -104,15 +84,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._greeting = loop.create_future()
         self._ended = loop.create_future()
-        broker = self._broker
-        try:
-            async with asyncio.timeout(_CONNECT_S + 5):
-                await loop.run_in_executor(None, self._connect)
-        except TimeoutError as error:
-            self._client.on_disconnect = None
-            raise unreachable(error, broker.host, broker.port) from error
-        except (OSError, ValueError) as error:
-            raise unreachable(error, broker.host, broker.port) from error
+        await self._dial()
         self._attach()
         try:
             async with asyncio.timeout(_GREETING_S):
@@ -121,14 +93,13 @@ class Connection:
         except TimeoutError as error:
             self._detach()
             # Brokers that know only 3.1.1 have been seen to say nothing at all to version 5.
-            raise LinkError(f"{broker.host}:{broker.port} says nothing", is_version=self.is_v5) from error
+            raise LinkError(f"{self._broker.where} says nothing", is_version=self.is_v5) from error
         except asyncio.CancelledError:
             self._detach()
             raise
         if not self._greeting.done():
-            problem = self._ended.result()
             self._detach()
-            raise LinkError(f"{broker.host}:{broker.port} hung up at once: {problem}", is_version=self.is_v5)
+            raise hung_up(self._broker.where, self._client.tls_problem, has_tls=self._broker.tls is not None)
         try:
             self._greeting.result()
         except LinkError:
@@ -154,7 +125,7 @@ class Connection:
         assert self._ended is not None
         return await asyncio.shield(self._ended)
 
-    async def subscribe(self, filters: Iterable[str], qos: int = 1) -> None:
+    async def subscribe(self, filters: Sequence[str], qos: int = 1) -> None:
         """Subscribe; `LinkError` if the broker refuses.
 
         That it grants does not mean that it delivers: Mosquitto grants what its access list will never let through.
@@ -162,7 +133,7 @@ class Connection:
         options = SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
         topics: list[Any] = [(each, options if self.is_v5 else qos) for each in filters]
         code, mid = self._client.subscribe(topics)
-        await self._confirmed(code, mid, "subscribing")
+        await self._confirmed(code, mid, f"subscribing to {', '.join(filters)}")
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, expires_in_s: float | None = None) -> None:
         """Send once, without confirmation (QoS 0).
@@ -202,52 +173,29 @@ class Connection:
         try:
             async with asyncio.timeout(_CONFIRM_S):
                 await confirmation
+        except LinkError as error:
+            raise (error.about(what) if error.is_refused else error) from None
         except TimeoutError as error:
             raise LinkError(f"{what}: the broker does not confirm it") from error
         finally:
             self._confirmations.pop(mid, None)
 
-    def _new_client(self) -> Client:
-        broker = self._broker
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=broker.user,
-            protocol=MQTTProtocolVersion.MQTTv5 if self.is_v5 else MQTTProtocolVersion.MQTTv311,
-            clean_session=None if self.is_v5 else True,
-            manual_ack=True,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = _CONNECT_S
-        client.max_inflight_messages_set(0)  # the window above is kept here
-        client.suppress_exceptions = False
-        if broker.user and (broker.password is not None or not self.is_v5 or broker.tls is None):
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls is not None:
-            client.tls_set_context(broker.tls)
-        if self._will is not None:
-            client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_publish = self._published
-        client.on_subscribe = self._subscribed
-        client.on_message = self._received
-        return client
-
-    def _connect(self) -> None:
-        """Connect, in a thread: names are resolved and TLS is agreed upon while nobody else has to wait."""
-        broker = self._broker
-        properties: Properties | None = None
-        if self.is_v5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.ReceiveMaximum = _WINDOW
-            properties.MaximumPacketSize = MAX_PACKET_BYTES
-        self._client.connect(
-            broker.host,
-            broker.port,
-            keepalive=broker.keep_alive_s,
-            clean_start=True if self.is_v5 else 3,
-            properties=properties,
-        )
+    async def _dial(self) -> None:
+        """Connect, or give up in time; the thread that does it ends in both cases."""
+        client, broker = self._client, self._broker
+        dialling = asyncio.get_running_loop().run_in_executor(None, client.dial)
+        try:
+            async with asyncio.timeout(CONNECT_S + 5):
+                await asyncio.shield(dialling)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            client.on_disconnect = None
+            client.give_up()
+            dialling.add_done_callback(_thrown_away)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise unreachable(error, broker.host, broker.port) from error
+        except (OSError, ValueError) as error:
+            raise unreachable(error, broker.host, broker.port) from error
 
     def _attach(self) -> None:
         sock = cast("socket.socket | None", self._client.socket())
@@ -325,7 +273,7 @@ class Connection:
             return
         code = self._client.loop_misc()
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._end(LinkError("nothing was heard of the broker in time"))
+            self._end(LinkError(f"nothing was heard of {self._broker.where} in time"))
             return
         self._timer = asyncio.get_running_loop().call_later(_HOUSEKEEPING_S, self._housekeep)
 
@@ -354,6 +302,7 @@ class Connection:
             return
         allowed = getattr(properties, "ReceiveMaximum", None) or _WINDOW
         self._window = asyncio.Semaphore(min(_WINDOW, allowed))
+        self.max_packet_bytes = min(MAX_PACKET_BYTES, getattr(properties, "MaximumPacketSize", MAX_PACKET_BYTES))
         self._greeting.set_result(None)
 
     def _disconnected(self, client: Client, data: object, flags: Any, reason: Any, properties: Any) -> None:
@@ -365,7 +314,7 @@ class Connection:
         if confirmation is None or confirmation.done():
             return
         if reason is not None and reason.is_failure:
-            confirmation.set_exception(LinkError(f"the broker refuses it: {reason}", needs_hand=True))
+            confirmation.set_exception(not_taken(reason.value, str(reason)))
         else:
             confirmation.set_result(None)
 
@@ -375,7 +324,7 @@ class Connection:
             return
         failures = [reason for reason in reasons if reason.is_failure]
         if failures:
-            confirmation.set_exception(LinkError(f"the broker refuses to subscribe: {failures[0]}", needs_hand=True))
+            confirmation.set_exception(not_taken(failures[0].value, str(failures[0])))
         else:
             confirmation.set_result(None)
 
@@ -398,3 +347,9 @@ def _forget(sock: socket.socket) -> None:
     """Have the loop watch a socket no longer, before it is closed: the next one may get its number."""
     asyncio.get_running_loop().remove_reader(sock)
     asyncio.get_running_loop().remove_writer(sock)
+
+
+def _thrown_away(dialling: asyncio.Future[None]) -> None:
+    """Look at the end of what nobody waits for any more; else asyncio would complain of it."""
+    if not dialling.cancelled():
+        dialling.exception()

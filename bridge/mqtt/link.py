@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bridge.mqtt.driver import Broker, Connection, Incoming, Will
+from bridge.mqtt.client import Broker, Will
+from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ _LONGEST_PAUSE_S = 60.0
 _LONGEST_HAND_PAUSE_S = 300.0
 # A connection that lasted this long has proved itself, so the next pause is a short one.
 _PROVEN_S = 30.0
+# Thrown out by another one of the same name: not back before this, and later every time, unless it held for so long.
+_TAKEN_OVER_PAUSE_S = 10.0
+_SETTLED_S = 900.0
 
 
 @dataclass(slots=True)
@@ -79,6 +83,8 @@ class Link:
         self._longest_pause_s = longest_pause_s
         self._connection: Connection | None = None
         self._is_v5 = True
+        # The broker has said that it does not speak MQTT 5.
+        self._is_older = False
         self._hurry = asyncio.Event()
 
     @property
@@ -118,24 +124,38 @@ class Link:
         pause_s = _FIRST_PAUSE_S
         while True:
             began_s = time.monotonic()
-            try:
-                problem = await self._connect_once()
-            except LinkError as error:
-                problem = error
-            self._tell(problem)
-            if problem.is_version:
-                # Once with the other version, at once; who knows neither is asked again like anybody who is away.
-                self._is_v5 = not self._is_v5
-                if not self._is_v5:
-                    continue
-            if time.monotonic() - began_s > _PROVEN_S:
-                pause_s = _FIRST_PAUSE_S
-            elif problem.is_taken_over:
+            problem = await self._try()
+            held_s = time.monotonic() - began_s
+            if problem.is_taken_over and held_s < _SETTLED_S:
                 # Two with one name throw each other out; without a pause they would do nothing else.
-                pause_s = max(pause_s, 10.0)
+                pause_s = max(pause_s, _TAKEN_OVER_PAUSE_S)
+            elif held_s > _PROVEN_S:
+                pause_s = _FIRST_PAUSE_S
             await self._pause(pause_s * random.uniform(0.5, 1.0))
             cap_s = max(self._longest_pause_s, _LONGEST_HAND_PAUSE_S) if problem.needs_hand else self._longest_pause_s
             pause_s = min(pause_s * 2, cap_s)
+
+    async def _try(self) -> LinkError:
+        """Connect and return why it ended, or why there was nothing; with the older version if the new is refused."""
+        problem = await self._tried(is_v5=not self._is_older)
+        if not problem.is_version:
+            return problem
+        # Once with the other version, at once; who knows neither is asked again like anybody who is away. Whoever
+        # hangs up without a word may be away as well, and is asked for the newer version again the next time.
+        is_sure = problem.is_sure
+        problem = await self._tried(is_v5=self._is_older)
+        if is_sure and not problem.is_version:
+            self._is_older = not self._is_older
+        return problem
+
+    async def _tried(self, *, is_v5: bool) -> LinkError:
+        try:
+            self._is_v5 = is_v5
+            problem = await self._connect_once()
+        except LinkError as error:
+            problem = error
+        self._tell(problem)
+        return problem
 
     async def _connect_once(self) -> LinkError:
         """Connect, serve until the end, and return why it ended; `LinkError` if there was no beginning."""

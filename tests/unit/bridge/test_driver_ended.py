@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from bridge.mqtt.driver import Broker, Connection
+from bridge.mqtt.client import Broker
+from bridge.mqtt.driver import Connection
 
 _CONNACK = b"\x20\x03\x00\x00\x00"
 

@@ -11,7 +11,8 @@ from typing import Any
 from bridge.access import Access
 from bridge.envelope import Answer, Request
 from bridge.large import Large
-from bridge.mqtt.driver import Broker, Incoming
+from bridge.mqtt.client import Broker
+from bridge.mqtt.driver import Incoming
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link, LinkFigures
 from bridge.mqtt.topics import Topics
