@@ -11,9 +11,12 @@ import inspect
 import logging
 import os
 import random
+import shutil
+import signal
+import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,24 @@ GRACE_S = 2.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run at the sizes that the documentation states")
+
+
+def pytest_configure() -> None:
+    # Whoever starts this in the background of a script has Ctrl-C ignored, and what the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What hostile tests log may be no text that UTF-8 can write, and pytest-xdist sends reports as UTF-8."""
+    report = yield
+    report.sections = [(title, _writable(text)) for title, text in report.sections]
+    return report
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +76,15 @@ def real_part() -> Callable[[str], Path]:
         return interpreter
 
     return interpreter_of
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder as `tmp_path`, but where another user gets in: pytest closes its own, now and then, to others."""
+    folder = Path(tempfile.mkdtemp(prefix="opaca-edge-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -252,6 +252,16 @@ def test_what_is_no_handshake_is_400(platform: PlatformThread, headers: dict[str
         b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
         frame(TEXT, b"/bro", final=False) + frame(TEXT, b"adcast"),
     ],
+    ids=[
+        "no UTF-8",
+        "reserved kind",
+        "continues nothing",
+        "long ping",
+        "long text",
+        "short close",
+        "all bits set",
+        "text within text",
+    ],
 )
 def test_wrong_frames_end_the_connection_and_nothing_else(platform: PlatformThread, wrong: bytes) -> None:
     before = platform.tasks()

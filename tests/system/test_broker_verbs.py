@@ -43,20 +43,17 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    # Mosquitto, started by root, becomes another user, who must reach its files.
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+def desk(open_folder: Path) -> Iterator[Desk]:
+    desk = Desk(open_folder)  # Mosquitto, started by root, becomes another user, who must reach its files
     program = mosquitto_program()
     folder = str(desk.broker)
     desk.edge("broker", "init", "--gateway", "cloud", "--folder", folder, "--port", str(desk.port), "--no-start")
-    with (tmp_path / "log").open("wb") as log:
+    with (open_folder / "log").open("wb") as log:
         running = subprocess.Popen([program, "-c", str(desk.broker / "mosquitto.conf")], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 10
-        while b"running" not in (tmp_path / "log").read_bytes():
-            assert running.poll() is None, (tmp_path / "log").read_text()
+        while b"running" not in (open_folder / "log").read_bytes():
+            assert running.poll() is None, (open_folder / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
         yield desk

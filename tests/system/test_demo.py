@@ -28,11 +28,8 @@ pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture(autouse=True)
-def mosquitto(tmp_path: Path) -> None:
+def mosquitto() -> None:
     mosquitto_program()
-    # Mosquitto, started by root, becomes another user, who must reach its files.
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
 
 
 class Shown:
@@ -97,8 +94,8 @@ def typed(command: str) -> str:
 
 
 @pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
-def test_everything_it_prints_to_call_works_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    with shown(tmp_path, two_free_ports()) as started:
+def test_everything_it_prints_to_call_works_and_ctrl_c_leaves_nothing(open_folder: Path) -> None:
+    with shown(open_folder, two_free_ports()) as started:
         text = started.until("Ctrl-C ends all of it")
         home, cloud, live, forecast, while_away, heard, status = re.findall(r"^  ([^#\s].*)$", text, re.MULTILINE)[-7:]
         assert -40 < json.loads(typed(home)) < 60
@@ -117,22 +114,22 @@ def test_everything_it_prints_to_call_works_and_ctrl_c_leaves_nothing(tmp_path: 
         assert started.ends() == 0
 
 
-def test_what_is_killed_leaves_nothing_either(tmp_path: Path) -> None:
-    with shown(tmp_path, two_free_ports()) as started:
+def test_what_is_killed_leaves_nothing_either(open_folder: Path) -> None:
+    with shown(open_folder, two_free_ports()) as started:
         started.until("gives its temperature at home")
         started.process.kill()
         assert started.ends() == -signal.SIGKILL
 
 
-def test_sigterm_ends_it_while_it_still_starts(tmp_path: Path) -> None:
-    with shown(tmp_path, two_free_ports()) as started:
+def test_sigterm_ends_it_while_it_still_starts(open_folder: Path) -> None:
+    with shown(open_folder, two_free_ports()) as started:
         started.until("a broker between them")
         started.process.terminate()
         assert started.ends() == 0
 
 
-def test_a_part_that_dies_is_named_with_what_it_said_last(tmp_path: Path) -> None:
-    with shown(tmp_path, two_free_ports()) as started:
+def test_a_part_that_dies_is_named_with_what_it_said_last(open_folder: Path) -> None:
+    with shown(open_folder, two_free_ports()) as started:
         started.until("plays the cloud answers")
         (folder,) = started.folder.iterdir()
         os.kill(int((folder / "broker/mosquitto.pid").read_text()), signal.SIGTERM)
