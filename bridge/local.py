@@ -60,15 +60,22 @@ class LocalPlatform:
     Every method raises a `CalleeError` of `edge.errors` if the platform does not answer, or refuses.
     """
 
-    def __init__(self, base_url: str, administrator: Administrator | None, authorities: Authorities | None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        administrator: Administrator | None,
+        authorities: Authorities | None,
+        sender_id: str | None = None,
+    ) -> None:
         """Args:
         base_url: Where its API is.
         administrator: Who logs in; None for a platform without authentication.
         authorities: Whom https is checked with; None trusts the system's.
+        sender_id: Who calls, as the platform's events show it: the bridge's base URL.
         """
         self.base_url = base_url
         self._administrator = administrator
-        self._http = HttpClient(authorities=authorities)
+        self._http = HttpClient(sender_id=sender_id, authorities=authorities)
         self._open: HttpTransport | None = None
         self._logins: dict[str, _Login] = {}
         self._users: dict[str, str] = {}
