@@ -20,12 +20,12 @@ from bridge.joining import Joining
 from bridge.lanes import Lanes
 from bridge.local import LocalPlatform
 from bridge.operation import Operation
-from bridge.parties import Parties
+from bridge.parties import Parties, by_name
 from bridge.player import Player
 from bridge.proxy import PartyRoutes, Proxy
 from bridge.relay import Relay
 from bridge.remote import Remote
-from bridge.station import Identity, Station, by_name
+from bridge.station import Identity, Station
 from bridge.store import Store
 from bridge.streams import Streams
 from bridge.subscribe import Subscriptions
@@ -97,7 +97,7 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tu
     authorities = None if config.ca_file is None else Authorities(config.ca_file)
     lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
     async with (
-        LocalPlatform(config.platform, config.administrator, authorities) as platform,
+        LocalPlatform(config.platform, config.administrator, authorities, url) as platform,
         Store(config.state_dir / "bridge.db", lanes.policy) as store,
         Tasks() as tasks,
     ):

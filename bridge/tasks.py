@@ -34,9 +34,16 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run something now."""
-        task = self._group.create_task(_logged(work, name), name=name)
+        logged = _logged(work, name)
+        try:
+            task = self._group.create_task(logged, name=name)
+        except RuntimeError:  # everything ends: nobody waits for this any more
+            logged.close()
+            work.close()
+            raise
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step it was never awaited
         return task
 
     def keep(self, job: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
