@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import secrets
 import shutil
@@ -65,14 +66,16 @@ def interpreter(folder: Path, heap: str | None) -> Interpreter:
         BuildError: MicroPython or its compiler is missing although a heap was asked for, or a file does not compile.
     """
     found = find_micropython()
+    lacking = "there is no MicroPython"
     if heap is not None and found is None:
         raise BuildError("a heap of this size needs MicroPython: apt-get install micropython, or run scripts/test once")
     if found is not None:
         try:
             built = _built(folder)
-        except BuildError:
+        except BuildError as error:
             if heap is not None:
                 raise
+            lacking = str(error)
         else:
             heap = heap or USUAL_HEAP
             command = (str(found), "-X", f"heapsize={_bytes_of(heap) + STAND_INS_BYTES}", "main.py")
@@ -82,7 +85,7 @@ def interpreter(folder: Path, heap: str | None) -> Interpreter:
             )
     variables = {"PYTHONPATH": f"{SOURCES}:{STAND_INS}", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     return Interpreter(
-        name=f"CPython {sys.version_info.major}.{sys.version_info.minor}, as there is no MicroPython",
+        name=f"CPython {sys.version_info.major}.{sys.version_info.minor}, as {lacking}",
         command=(sys.executable, "main.py"),
         variables=variables,
     )
@@ -105,23 +108,31 @@ def _built(folder: Path) -> Path:
     """Return the folder with bytecode; compiled anew after a source has changed."""
     sources = [*(SOURCES / "opaca_micro").rglob("*.py"), *STAND_INS.glob("*.py"), *(SOURCES / "flash").glob("*.py")]
     newest = str(max(source.stat().st_mtime_ns for source in sources))
-    built = folder / "bytecode"
-    stamp = built / "stamp"
-    with contextlib.suppress(OSError):
-        if stamp.read_text("ascii") == newest:
-            return built
-    unfinished = folder / f".bytecode-{secrets.token_hex(4)}"
+    # No board can have this name.
+    built = folder / ".bytecode"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / ".lock").open("w") as lock:
+        # Boards that are started at once build once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            if (built / "stamp").read_text("ascii") == newest:
+                return built
+        _build_into(built, newest)
+    return built
+
+
+def _build_into(built: Path, stamp: str) -> None:
+    unfinished = built.with_name(f".unfinished-{secrets.token_hex(4)}")
     try:
         build(unfinished)
         for source in STAND_INS.glob("*.py"):
             compiled(source, unfinished / "host" / f"{source.stem}.mpy")
-        (unfinished / "stamp").write_text(newest, "ascii")
-        # What runs holds its modules in memory.
+        (unfinished / "stamp").write_text(stamp, "ascii")
+        # What runs has in memory what it needs for now.
         shutil.rmtree(built, ignore_errors=True)
         unfinished.rename(built)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
