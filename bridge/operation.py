@@ -29,7 +29,13 @@ _PING_S = 10.0
 
 
 class LinkStatus(Struct, kw_only=True):
-    """One link. Times are Unix seconds; `problem` says in words why there is no connection."""
+    """One link. Times are Unix seconds.
+
+    Attributes:
+        problem: Why there is no connection, or why the others do not know of us though there is one; empty if all is
+            well.
+        passed_over: How many messages came that were of no use.
+    """
 
     name: str
     role: str
@@ -40,10 +46,16 @@ class LinkStatus(Struct, kw_only=True):
     attempts: int
     connections: int
     mqtt: str
+    passed_over: int = 0
 
 
 class SiteStatus(Struct, kw_only=True):
-    """One remote party. `joined` says whether the local platform is connected to it."""
+    """One remote party.
+
+    Attributes:
+        joined: Whether the local platform is connected to it.
+        problem: What is wrong with it though it is there, in words; empty if nothing is.
+    """
 
     name: str
     state: str
@@ -55,6 +67,7 @@ class SiteStatus(Struct, kw_only=True):
     role: str | None
     allow: list[str]
     url: str
+    problem: str = ""
 
 
 class LaneStatus(Struct, kw_only=True):
@@ -199,7 +212,9 @@ class Operation:
                 store=self._store.store_id,
                 since=self._since_s,
                 links=[_link(station) for station in self._stations],
-                sites=[self._site(remote) for station in self._stations for remote in station.remotes.values()],
+                sites=[
+                    self._site(station, remote) for station in self._stations for remote in station.remotes.values()
+                ],
                 lanes=lanes,
                 streams=self._streams.count,
                 dead_letters=figures.dead_letters,
@@ -209,7 +224,7 @@ class Operation:
             )
         )
 
-    def _site(self, remote: Remote) -> SiteStatus:
+    def _site(self, station: Station, remote: Remote) -> SiteStatus:
         presence, access = remote.presence, remote.executor.access
         return SiteStatus(
             name=remote.name,
@@ -222,6 +237,7 @@ class Operation:
             role=access.role,
             allow=list(access.allow),
             url=f"{self._url}/{remote.name}",
+            problem=station.problem_with(remote),
         )
 
     async def _queue(self, request: Request) -> Reply:
@@ -291,10 +307,11 @@ def _link(station: Station) -> LinkStatus:
         broker=station.link.where,
         connected_since=figures.connected_since,
         away_since=figures.away_since,
-        problem=figures.problem,
+        problem=figures.problem or station.problem,
         attempts=figures.attempts,
         connections=figures.connections,
         mqtt="5" if station.link.is_v5 else "3.1.1",
+        passed_over=station.passed_over,
     )
 
 

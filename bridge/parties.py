@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bridge.mqtt.topics import is_site
@@ -86,3 +86,27 @@ class Parties:
         except OSError as error:
             log.warning("what is known of the parties cannot be read: %s", error)
         return found
+
+
+def by_name(stations: list[Station]) -> Mapping[str, Remote]:
+    """Return a view of the parties of all stations."""
+    return _Parties(stations)
+
+
+class _Parties(Mapping[str, Remote]):
+    """The parties of several stations, by name."""
+
+    def __init__(self, stations: list[Station]) -> None:
+        self._stations = stations
+
+    def __getitem__(self, name: str) -> Remote:
+        for station in self._stations:
+            if name in station.remotes:
+                return station.remotes[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for station in self._stations for name in station.remotes)
+
+    def __len__(self) -> int:
+        return sum(len(station.remotes) for station in self._stations)

@@ -39,6 +39,8 @@ class Remote:
         since_s: Unix time of its last coming or going; None if it was never seen.
         info: Its `/info`; None if it is not known.
         description: The same, decoded.
+        problem: What is wrong though it is there, in words; empty if nothing is.
+        heard: How many messages of it came.
         on_change: Called when its description has changed, or it came or went.
     """
 
@@ -54,6 +56,8 @@ class Remote:
         self.info: bytes | None = None
         self._described = b""
         self.description: RuntimePlatform | None = None
+        self.problem = ""
+        self.heard = 0
         self.on_change: list[Callable[[], None]] = []
         self.link_problem: Callable[[], str] = lambda: ""
 
@@ -137,6 +141,12 @@ class Remote:
         self._described, self.info, self.description = payload, encode(description), description
         self._changed()
         return True
+
+    def complain(self, problem: str) -> None:
+        """Note what is wrong though it is there, and log it once; nothing, if it is right again."""
+        if problem and problem != self.problem:
+            log.warning("%s: %s", self.name, problem)
+        self.problem = problem
 
     def agent_ids(self) -> set[str]:
         """Return the agents that it says it has."""

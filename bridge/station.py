@@ -5,9 +5,10 @@ A gateway sees many sites; a device sees one gateway. All else is the same for b
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bridge.answers import Answers
@@ -23,6 +24,7 @@ from bridge.mqtt.link import Link, Manners
 from bridge.mqtt.topics import Address, Topics
 from bridge.remote import Remote, deflated, read_presence
 from bridge.tasks import Tasks
+from bridge.twins import Twins
 from bridge.wires import Wires
 from edge.errors import OpacaError
 
@@ -31,6 +33,11 @@ log = logging.getLogger(__name__)
 # Sites that a gateway serves; one more is named and passed over.
 MAX_REMOTES = 1000
 _SAID_ONCE = 200
+# Between attempts to be known, where the broker refuses.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+# Who is seen greets; nothing heard for so long, something is in the way.
+_HEARD_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,8 @@ class Station:
         on_remote: Called with each party seen for the first time.
         on_gone: Called with each party that was removed for good.
         carriers: What else takes messages.
+        passed_over: How many messages were none that this end can use.
+        problem: Why the others do not know of us, though there is a connection; empty if they do.
     """
 
     def __init__(
@@ -102,6 +111,9 @@ class Station:
         self._info = b""
         self._hash = ""
         self._said: set[str] = set()
+        self._twins = Twins()
+        self.passed_over = 0
+        self.problem = ""
         manners = Manners(
             filters=self._filters(),
             will=self._new_will,
@@ -187,10 +199,16 @@ class Station:
 
     async def _introduce(self) -> None:
         """Say who and what we are, then greet: only who has been seen is listened to."""
-        if await self._say_who():
-            for remote in self.remotes.values():
-                if remote.is_there:
-                    self._reached(remote)
+        epoch, pause_s = self._epoch, _FIRST_PAUSE_S
+        while not await self._say_who():
+            # The connection holds, so a broker that refuses is asked again: its access list may be mended.
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            if epoch != self._epoch or not self.link.is_up:
+                return
+        for remote in self.remotes.values():
+            if remote.is_there:
+                self._reached(remote)
 
     async def _describe(self) -> None:
         await self._say_who()
@@ -202,17 +220,28 @@ class Station:
             on=1, ep=self._epoch, kind=self._kind, h=self._hash, st=identity.store_id, sw=identity.software,
             m=identity.machine, gw=identity.serves,
         )  # fmt: skip
+        problem = ""
         try:
             await self.link.deliver(self._own_topic, write(presence), retain=True)
         except LinkError as error:
-            log.warning("%s: could not introduce itself: %s", identity.name, error)
+            self._complain(f"could not introduce itself: {error}")
             return False
         try:
             if self._info:
                 await self.large.retained(self._info_topic, deflated(self._info))
         except LinkError as error:
-            log.warning("%s: could not describe itself: %s", identity.name, error)
+            problem = f"could not describe itself: {error}"
+        self._complain(problem)
         return True
+
+    def _complain(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            log.warning("%s: %s", self.identity.name, problem)
+        self.problem = problem
+
+    def problem_with(self, remote: Remote) -> str:
+        """Return what is wrong with a party, though it is there, in words; empty if nothing is."""
+        return self._twins.problem(remote.name) or (remote.problem if remote.is_there and self.link.is_up else "")
 
     def _reached(self, remote: Remote) -> None:
         # Tells the time first, so that the other end knows how old what follows is.
@@ -220,23 +249,42 @@ class Station:
         remote.calls.ask_again()
         for carrier in self.carriers:
             carrier.came(remote)
+        self._tasks.start(self._listen(remote, self._epoch), f"listen to {remote.name}")
+
+    async def _listen(self, remote: Remote, epoch: int) -> None:
+        """Find out that a party is there but cannot be heard: brokers drop without a word what is not allowed."""
+        presence, heard = remote.presence, remote.heard
+        while True:
+            await asyncio.sleep(_HEARD_S)
+            if remote.presence is not presence or epoch != self._epoch or not self.link.is_up:
+                return
+            if remote.heard != heard:
+                remote.complain("")
+                return
+            remote.complain(
+                "it is there, but nothing of it is heard: look whether the broker's access list lets it write, and"
+                f" us read, {remote.wires.heard}"
+            )
 
     def _received(self, incoming: Incoming) -> None:
         """Take one message; whatever a stranger sends, it is named once, acknowledged and forgotten."""
         try:
             if not self._routed(incoming):
                 incoming.ack()
+            return
         except OpacaError as error:
             self._say_once(incoming.topic, error.message)
-            incoming.ack()
         except LinkError as error:
-            log.info("%s: %s", incoming.topic, error)
-            incoming.ack()
+            log.info("%s: %s", incoming.topic[:200], error)
+        except Exception as error:  # noqa: BLE001 - else a stranger's message would end the connection for all, again and again
+            self._say_once(incoming.topic, f"{type(error).__name__}: {error}")
+        self.passed_over += 1
+        incoming.ack()
 
     def _routed(self, incoming: Incoming) -> bool:
         address = self._topics.read(incoming.topic)
         if address is None:
-            return False
+            raise Unreadable("is no topic of this version of the traffic")
         payload = incoming.payload
         presence = read_presence(payload) if address.kind == "st" else None
         remote = self._remote_of(address, presence)
@@ -244,10 +292,15 @@ class Station:
             return False
         if address.kind == "st":
             self._seen(remote, presence, incoming.is_retained)
-        elif address.kind == "info":
+            return False
+        if address.kind == "info":
             if payload:
                 remote.describe(payload)
-        elif address.kind == "rq":
+            return False
+        if incoming.is_retained:
+            raise Unreadable("was kept by the broker, so it is old; it is passed over")
+        remote.heard += 1
+        if address.kind == "rq":
             remote.answers.asked(read(self.large.whole(remote.name, payload), Request))
         elif address.kind == "rs":
             self._answered(remote, read(self.large.whole(remote.name, payload), Answer))
@@ -307,7 +360,8 @@ class Station:
             if not is_retained:
                 self._forget(remote)
             return
-        self._look_for_copies(remote, presence)
+        if complaint := self._twins.saw(remote.name, presence):
+            log.error("%s", complaint)
         if remote.seen(presence):
             remote.answers.new_epoch(self._epoch)
             # What its connection before this one carried is gone.
@@ -318,18 +372,9 @@ class Station:
             for carrier in self.carriers:
                 carrier.went(remote)
 
-    def _look_for_copies(self, remote: Remote, presence: Presence) -> None:
-        known = remote.presence
-        if known is None or not presence.on or not known.on or not known.m or not presence.m:
-            return
-        if known.st == presence.st and known.m != presence.m:
-            log.error(
-                "%s: two machines (%s, %s) use one card: give one of them a name of its own and an empty state",
-                remote.name, known.m, presence.m,
-            )  # fmt: skip
-
     def _forget(self, remote: Remote) -> None:
         log.info("%s was removed", remote.name)
+        self._twins.forget(remote.name)
         remote.calls.give_up("was removed")
         del self.remotes[remote.name]
         for carrier in self.carriers:
@@ -349,27 +394,3 @@ class Station:
             return
         self._said.add(what)
         log.warning("%s: %s", what[:200], problem[:500])
-
-
-def by_name(stations: list[Station]) -> Mapping[str, Remote]:
-    """Return a view of the parties of all stations."""
-    return _Parties(stations)
-
-
-class _Parties(Mapping[str, Remote]):
-    """The parties of several stations, by name."""
-
-    def __init__(self, stations: list[Station]) -> None:
-        self._stations = stations
-
-    def __getitem__(self, name: str) -> Remote:
-        for station in self._stations:
-            if name in station.remotes:
-                return station.remotes[name]
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for station in self._stations for name in station.remotes)
-
-    def __len__(self) -> int:
-        return sum(len(station.remotes) for station in self._stations)

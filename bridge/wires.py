@@ -29,6 +29,8 @@ class Wires:
         self._site = site
         self.request = topics.site(site, self._outgoing, "rq", gateway if is_gateway else "")
         self.answer = topics.site(site, self._outgoing, "rs", "" if is_gateway else gateway)
+        # Where its greetings and answers come in.
+        self.heard = topics.site(site, self.incoming, "rs", gateway if is_gateway else "")
 
     def event(self, lane: str) -> str:
         """Return where batches of a lane are sent."""

@@ -244,12 +244,35 @@ async def test_a_site_hears_only_what_its_gateway_says_to_it(topic: str) -> None
         assert (home.played, list(home.station.remotes)) == ([], ["cloud"])
 
 
-async def test_one_card_in_two_machines_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    async with joined() as (air, _, home):
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (("two", "store"), "two machines (one, two) use the name greenhouse with a copy of one card"),
+        (("two", "other"), "two machines (one, two) use the name greenhouse: give"),
+        (("one", "other"), "two bridges of one machine (one) use the name greenhouse"),
+    ],
+)
+async def test_two_that_take_turns_with_one_name_are_told_apart_and_named(
+    caplog: pytest.LogCaptureFixture, others: tuple[str, str], said: str
+) -> None:
+    async with joined() as (air, cloud, home):
         epoch = home.station._epoch
-        air.publish(ST, write(Presence(on=1, ep=epoch, st="store", m="one")))
-        air.publish(ST, write(Presence(on=1, ep=epoch ^ 1, st="store", m="two")))
-        await until(lambda: "two machines (one, two) use one card" in caplog.text)
+        for number, (machine, store) in enumerate([("one", "store"), others, ("one", "store")]):
+            assert not cloud.station.problem_with(cloud.other)
+            # The broker says that the one is gone before it says that the other is there.
+            air.publish(ST, write(Presence(on=0, ep=epoch + number)))
+            air.publish(ST, write(Presence(on=1, ep=epoch + number + 1, st=store, m=machine)))
+            await settle()
+        assert said in caplog.text
+        assert said in cloud.station.problem_with(cloud.other)
+
+
+async def test_a_card_that_moved_to_another_machine_is_nobodys_copy() -> None:
+    async with joined() as (air, cloud, home):
+        for machine in ("one", "two"):
+            air.publish(ST, write(Presence(on=1, ep=home.station._epoch, st="store", m=machine)))
+        await settle()
+        assert not cloud.station.problem_with(cloud.other)
 
 
 async def test_a_link_that_breaks_is_no_end_of_what_is_known() -> None:
