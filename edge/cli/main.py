@@ -131,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = ["version", *words[1:]]
     name = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else words[0]
     if name not in VERBS:
+        if words[-1] in ("-h", "--help") and _group(name):
+            print(help_text(name))
+            return 0
         _complain(_unknown(name))
         return 2
     try:
@@ -141,12 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _output_closed()
 
 
-def help_text() -> str:
-    """Return what `opaca-edge --help` prints."""
+def help_text(group: str = "") -> str:
+    """Return what `opaca-edge --help` prints, or with the first word of some verbs what is said of them."""
     from edge.cli.failures import EXIT_CODES
 
-    widest = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name.ljust(widest)}  {verb.purpose}" for name, verb in VERBS.items())
+    shown = _group(group) if group else list(VERBS)
+    widest = max(map(len, shown))
+    verbs = "\n".join(f"  {name.ljust(widest)}  {VERBS[name].purpose}" for name in shown)
     return (
         f"usage: opaca-edge VERB ...\n\nOPACA Edge {__version__}: agents on small computers.\n\n{verbs}\n\n"
         f"opaca-edge VERB --help tells more of a verb, with an example.\n{EXIT_CODES}"
@@ -206,12 +210,16 @@ def _verb_first(words: list[str]) -> list[str]:
     return words[:verb_words] + early + words[verb_words:]
 
 
+def _group(word: str) -> list[str]:
+    """Return the verbs that begin with a word."""
+    return [verb for verb in VERBS if verb.split()[0] == word]
+
+
 def _unknown(name: str) -> str:
     from edge.settings import nearest
 
-    groups = [verb for verb in VERBS if verb.split()[0] == name]
-    if groups:
-        return f"{name} needs another word: {', '.join(groups)}"
+    if group := _group(name):
+        return f"{name} needs another word: {', '.join(group)}"
     return f"there is no verb {name!r}{nearest(name, VERBS)}; opaca-edge --help lists them"
 
 

@@ -55,6 +55,13 @@ def test_every_verb_has_a_purpose_and_an_example(name: str, capsys: pytest.Captu
     assert "exit codes:" in out
 
 
+def test_help_of_a_group_shows_its_verbs_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["boards", "--help"]) == 0
+    out = capsys.readouterr().out
+    listed = [line for line in out.splitlines() if line.startswith("  ")]
+    assert listed and all(line.startswith("  boards ") for line in listed)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
