@@ -7,11 +7,11 @@ import json
 import sys
 from dataclasses import asdict
 
-from bench import bridge, containers, measure, outbox
+from bench import bridge, containers, measure, mosquitto_bridge, outbox
 from bench.machine import facts
 from bench.table import Row, write
 
-ALL = measure.ALL | containers.ALL | outbox.ALL | bridge.ALL
+ALL = measure.ALL | containers.ALL | outbox.ALL | bridge.ALL | mosquitto_bridge.ALL
 
 
 def main() -> None:
