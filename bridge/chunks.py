@@ -56,11 +56,11 @@ def unpack(payload: bytes) -> Chunk:
     return Chunk(Flag(flags & 3), number, payload[_HEAD.size :])
 
 
-def cut(body: bytes) -> Iterator[bytes]:
+def cut(body: bytes, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     """Yield a body as chunks."""
-    count = max(1, -(-len(body) // CHUNK_BYTES))
+    count = max(1, -(-len(body) // size_bytes))
     for number in range(count):
-        data = body[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
+        data = body[number * size_bytes : (number + 1) * size_bytes]
         is_last = number == count - 1
         yield pack(Flag.LAST if is_last else Flag.NONE, number, data + checksum(zlib.crc32(body)) if is_last else data)
 

@@ -40,6 +40,7 @@ class BrokerSettings:
         cert_file: Own certificate, if the broker asks for one.
         key_file: Its key, mode 0600.
         keep_alive_s: See `Broker`.
+        longest_pause_s: See `Broker`.
     """
 
     host: str
@@ -51,6 +52,7 @@ class BrokerSettings:
     cert_file: Path | None = None
     key_file: Path | None = None
     keep_alive_s: int = 20
+    longest_pause_s: int = 60
 
     def open(self) -> Broker:
         """Read the files; `BadBridge` if one cannot be used."""
@@ -62,6 +64,8 @@ class BrokerSettings:
             password=password,
             tls=self._context() if self.is_tls else None,
             keep_alive_s=self.keep_alive_s,
+            longest_pause_s=self.longest_pause_s,
+            again=self.open,
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -70,10 +74,14 @@ class BrokerSettings:
         except (OSError, ssl.SSLError) as error:
             raise BadBridge(f"ca_file={self.ca_file}: expected a PEM file of certificates ({error})") from error
         if self.cert_file is not None:
+            check_secret(self.key_file or self.cert_file)
             try:
                 context.load_cert_chain(self.cert_file, self.key_file)
             except (OSError, ssl.SSLError) as error:
-                raise BadBridge(f"cert_file={self.cert_file}, key_file={self.key_file}: {error}") from error
+                raise BadBridge(
+                    f"cert_file={self.cert_file}, key_file={self.key_file}: expected a PEM certificate and its key"
+                    f" ({error})"
+                ) from error
         return context
 
 
@@ -178,11 +186,20 @@ def read_secret(path: Path) -> str:
         BadBridge: it cannot be read, or others can read it as well.
     """
     try:
-        if path.stat().st_mode & 0o077:
-            raise BadBridge(f"{path}: others can read this secret; run chmod 600 {path}")
+        check_secret(path)
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadBridge(f"{path}: expected a readable file with one secret ({error})") from error
+
+
+def check_secret(path: Path) -> None:
+    """Raise `BadBridge` if a file is not there, or others can read it as well."""
+    try:
+        is_open = bool(path.stat().st_mode & 0o077)
+    except OSError as error:
+        raise BadBridge(f"{path}: expected a file of mode 0600 ({error.strerror})") from error
+    if is_open:
+        raise BadBridge(f"{path}: others can read this secret; run chmod 600 {path}")
 
 
 def load_bridge(
@@ -312,6 +329,7 @@ def _broker(table: Table, user: str) -> BrokerSettings:
         cert_file=table.take("cert_file", table.path, "a PEM file", None),
         key_file=table.take("key_file", table.path, "a PEM file of mode 0600", None),
         keep_alive_s=table.take("keep_alive_s", values.seconds, "seconds from 5 to 600", 20),
+        longest_pause_s=table.take("retry_s", values.pause, "seconds from 1 to 600", 60),
     )
 
 

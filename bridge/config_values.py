@@ -100,9 +100,12 @@ def expiry(value: object) -> float:
 
 def seconds(value: object) -> int:
     """Whole seconds from 5 to 600."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 5 <= value <= 600:
-        raise ValueError
-    return value
+    return _whole(value, 5)
+
+
+def pause(value: object) -> int:
+    """Whole seconds from 1 to 600."""
+    return _whole(value, 1)
 
 
 def site(value: object) -> str:
@@ -150,3 +153,9 @@ def endpoint(value: object) -> tuple[str, int]:
     if not host or not 0 <= number <= 65535:
         raise ValueError
     return host.strip("[]"), number
+
+
+def _whole(value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 600:
+        raise ValueError
+    return value

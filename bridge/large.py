@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from bridge.chunks import Flag, checked, cut, unpack
+from bridge.chunks import CHUNK_BYTES, Flag, checked, cut, unpack
 from bridge.envelope import Unreadable, new_id, read, write
-from bridge.mqtt.client import MAX_PACKET_BYTES
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link
 from bridge.wires import Wires
@@ -21,6 +20,8 @@ MAX_WHOLE_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 # A body with its envelope, escapes included.
 _MAX_CHUNKED_BYTES = 2 * MAX_BODY_BYTES + MAX_WHOLE_BYTES
+# Of a packet besides its payload: topic, properties, the head of a chunk.
+_AROUND_BYTES = 512
 _MARK = b'{"sm":"L'
 _PREFIX = "L"
 _MAX_PER_PARTY = 4
@@ -52,6 +53,11 @@ class Large:
         self._link = link
         self._assemblies: OrderedDict[tuple[str, str], _Assembly] = OrderedDict()
 
+    @property
+    def _whole_bytes(self) -> int:
+        """What goes in one message: less than usual, where a broker says that it takes less."""
+        return max(1, min(MAX_WHOLE_BYTES, self._link.max_packet_bytes - _AROUND_BYTES))
+
     def send(self, topic: str, payload: bytes, wires: Wires, *, expires_in_s: float | None = None) -> None:
         """Send once, unconfirmed.
 
@@ -59,7 +65,7 @@ class Large:
             LinkError: there is no connection.
             TooLarge: it is above the limit.
         """
-        if len(payload) <= MAX_WHOLE_BYTES:
+        if len(payload) <= self._whole_bytes:
             self._link.send(topic, payload, expires_in_s=expires_in_s)
             return
         reference = self._sent_ahead(payload, wires, lambda topic, chunk: self._link.send(topic, chunk))
@@ -67,14 +73,15 @@ class Large:
 
     async def deliver(self, topic: str, payload: bytes, wires: Wires) -> None:
         """Send until the broker confirms; errors as for `send`."""
-        if len(payload) > MAX_WHOLE_BYTES:
+        if len(payload) > self._whole_bytes:
             payload = self._sent_ahead(payload, wires, lambda topic, chunk: self._link.send(topic, chunk))
         await self._link.deliver(topic, payload)
 
     async def retained(self, topic: str, payload: bytes) -> None:
         """Have the broker keep a message; `LinkError` if it is too large for that."""
-        if len(payload) > MAX_PACKET_BYTES - 1024:
-            raise LinkError(f"the description takes {len(payload)} bytes, at most {MAX_PACKET_BYTES - 1024} fit")
+        most_bytes = self._link.max_packet_bytes - _AROUND_BYTES
+        if len(payload) > most_bytes:
+            raise LinkError(f"the description takes {len(payload)} bytes, the broker takes {most_bytes} at once")
         await self._link.deliver(topic, payload, retain=True)
 
     def received(self, party: str, sid: str, payload: bytes) -> bool:
@@ -121,7 +128,7 @@ class Large:
             raise TooLarge(f"{len(payload)} bytes are more than a bridge carries at once ({MAX_BODY_BYTES} of body)")
         sid = _PREFIX + new_id()
         topic = wires.stream(sid)
-        for chunk in cut(payload):
+        for chunk in cut(payload, min(CHUNK_BYTES, self._whole_bytes)):
             send(topic, chunk)
         return write(_Reference(sid))
 

@@ -19,6 +19,8 @@ from bridge.mqtt.topics import Topics
 _LIMIT_S = 10.0
 _CANARY = "canary"
 _HEARD_S = 3.0
+# What the bridge sends in one message (`bridge.large`), with what is around it.
+_LARGEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,13 @@ async def _permitted(
         await connection.subscribe([readable])
         await connection.deliver(own, b"{}")
     except LinkError as error:
-        yield Step("permissions", False, f"{name} may not write {own}: {error}")
+        yield Step("permissions", False, str(error))
         return
     async for step in _heard(readable, gateway, heard):
         yield step
     if foreign:
         yield await _kept_out(connection, topics.own(foreign, "st"))
+    yield await _sized(connection, own)
 
 
 async def _heard(readable: str, gateway: str, heard: asyncio.Queue[bytes]) -> AsyncIterator[Step]:
@@ -156,3 +159,15 @@ async def _kept_out(connection: Connection, topic: str) -> Step:
     except LinkError:
         return Step("others", True, "sites are kept apart")
     return Step("others", None, "the broker lets this user write as any other site: it has no access list")
+
+
+async def _sized(connection: Connection, topic: str) -> Step:
+    """Try a message of the size that the bridge sends."""
+    most = connection.max_packet_bytes
+    if most < _LARGEST_BYTES + 1024:
+        return Step("size", None, f"the broker takes {most} bytes at once (max_packet_size): more goes in small pieces")
+    try:
+        await connection.deliver(topic, bytes(_LARGEST_BYTES))
+    except LinkError as error:
+        return Step("size", False, f"a message of {_LARGEST_BYTES // 1024} KiB is not taken: {error}")
+    return Step("size", True, f"a message of {_LARGEST_BYTES // 1024} KiB is taken")

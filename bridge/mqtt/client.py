@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ class Broker:
         password: None for none.
         tls: How the broker is checked; None speaks without TLS.
         keep_alive_s: The broker is asked whether it is there when nothing was heard for so long.
+        longest_pause_s: Cap of the back-off between attempts.
+        again: Makes the same from its files, which may have changed; `ValueError` if one cannot be used.
     """
 
     host: str
@@ -56,6 +59,8 @@ class Broker:
     password: str | None = None
     tls: ssl.SSLContext | None = None
     keep_alive_s: int = 20
+    longest_pause_s: float = 60.0
+    again: Callable[[], Broker] | None = None
 
     @property
     def where(self) -> str:

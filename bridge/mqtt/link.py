@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bridge.mqtt.client import Broker, Will
+from bridge.mqtt.client import MAX_PACKET_BYTES, Broker, Will
 from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError
 
 log = logging.getLogger(__name__)
 
-# Back-off between attempts, with jitter: a second at first, a minute at most; where only a hand helps, five minutes.
+# Back-off between attempts, with jitter: a second at first, then longer up to the broker's cap (a minute), and to five
+# times that where only a hand helps.
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
-_LONGEST_HAND_PAUSE_S = 300.0
+_HAND_FACTOR = 5
 # A connection that lasted this long has proved itself, so the next pause is a short one.
 _PROVEN_S = 30.0
 # Thrown out by another one of the same name: not back before this, and later every time, unless it held for so long.
@@ -69,22 +69,21 @@ class Manners:
 class Link:
     """Keeps one connection to a broker; `run` does so until it is cancelled."""
 
-    def __init__(self, name: str, broker: Broker, manners: Manners, longest_pause_s: float = _LONGEST_PAUSE_S) -> None:
+    def __init__(self, name: str, broker: Broker, manners: Manners) -> None:
         """Args:
         name: For the log.
         broker: Where to connect.
         manners: What to say and hear.
-        longest_pause_s: Cap of the back-off.
         """
         self.figures = LinkFigures()
         self._name = name
         self._broker = broker
         self._manners = manners
-        self._longest_pause_s = longest_pause_s
         self._connection: Connection | None = None
         self._is_v5 = True
         # The broker has said that it does not speak MQTT 5.
         self._is_older = False
+        self._said = ""
         self._hurry = asyncio.Event()
 
     @property
@@ -96,6 +95,11 @@ class Link:
     def where(self) -> str:
         """The broker's address."""
         return f"{self._broker.host}:{self._broker.port}"
+
+    @property
+    def max_packet_bytes(self) -> int:
+        """What the broker takes in one packet."""
+        return MAX_PACKET_BYTES if self._connection is None else self._connection.max_packet_bytes
 
     @property
     def is_v5(self) -> bool:
@@ -128,12 +132,13 @@ class Link:
             held_s = time.monotonic() - began_s
             if problem.is_taken_over and held_s < _SETTLED_S:
                 # Two with one name throw each other out; without a pause they would do nothing else.
-                pause_s = max(pause_s, _TAKEN_OVER_PAUSE_S)
+                pause_s = max(pause_s, min(_TAKEN_OVER_PAUSE_S, self._broker.longest_pause_s * _HAND_FACTOR))
             elif held_s > _PROVEN_S:
                 pause_s = _FIRST_PAUSE_S
             await self._pause(pause_s * random.uniform(0.5, 1.0))
-            cap_s = max(self._longest_pause_s, _LONGEST_HAND_PAUSE_S) if problem.needs_hand else self._longest_pause_s
-            pause_s = min(pause_s * 2, cap_s)
+            longest_s = self._broker.longest_pause_s
+            pause_s = min(pause_s * 2, longest_s * _HAND_FACTOR if problem.needs_hand else longest_s)
+            await self._look_again()
 
     async def _try(self) -> LinkError:
         """Connect and return why it ended, or why there was nothing; with the older version if the new is refused."""
@@ -147,6 +152,17 @@ class Link:
         if is_sure and not problem.is_version:
             self._is_older = not self._is_older
         return problem
+
+    async def _look_again(self) -> None:
+        """Read password and certificates anew: they may have been renewed."""
+        if self._broker.again is None:
+            return
+        try:
+            self._broker = await asyncio.to_thread(self._broker.again)
+        except ValueError as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                log.warning("%s: it goes on with what it read before: %s", self._name, error)
 
     async def _tried(self, *, is_v5: bool) -> LinkError:
         try:

@@ -140,7 +140,7 @@ def _site_row(site: SiteStatus) -> tuple[str, ...]:
         "yes" if site.joined else "no",
         str(site.calls),
         "nothing" if site.role is None else f"{site.role} {' '.join(site.allow)}",
-        site.software,
+        site.problem or site.software,
     )
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from edge.cli.bridge_known import call_bridge
 from edge.cli.bridge_settings import bridge_config
-from edge.cli.failures import Failed
+from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 from edge.cli.platform import Platform
 from edge.config import DEFAULT_URL, PlatformConfig, environment, is_colour_wanted
+from edge.errors import OpacaError
 
 if TYPE_CHECKING:
     from bridge.config import BridgeConfig
     from bridge.mqtt.check import Step
+    from bridge.operation import SiteStatus
 
 _SIGNS = {True: "ok", False: "FAILED", None: "note"}
 
@@ -93,16 +95,30 @@ def _of_running(arguments: argparse.Namespace) -> list[Step] | None:
             is_up = link.connected_since is not None
             text = f"{link.name} is connected to {link.broker} with MQTT {link.mqtt}" if is_up else link.problem
             steps.append(Step("link", is_up, text))
-        for site in status.sites:
-            if site.state != "connected":
-                steps.append(Step("round trip", None, f"{site.name} is away"))
-                continue
-            ms = float(await platform.transport.request("POST", f"/_bridge/ping/{site.name}"))
-            steps.append(Step("round trip", True, f"{site.name} answers in {ms:g} ms"))
+            if is_up and link.problem:
+                steps.append(Step("permissions", False, link.problem))
+        steps.extend([await _round_trip(platform, site) for site in status.sites])
         steps.append(Step("bridge", True, "it runs; stop it to have the broker tested step by step"))
 
     try:
         call_bridge(arguments, work)
-    except Failed:
-        return steps or None
+    except Failed as failed:
+        if failed.exit_code is ExitCode.UNREACHABLE:
+            return None
+        raise
     return steps
+
+
+async def _round_trip(platform: Platform, site: SiteStatus) -> Step:
+    """Ask a party whether it is there."""
+    from bridge.mqtt.check import Step
+
+    if site.state != "connected":
+        return Step("round trip", None, site.problem or f"{site.name} is away")
+    try:
+        ms = float(await platform.transport.request("POST", f"/_bridge/ping/{site.name}"))
+    except OpacaError as error:
+        return Step("round trip", False, f"{site.name}: {site.problem or error.message}")
+    if site.problem:
+        return Step("round trip", False, f"{site.name} answers in {ms:g} ms, but {site.problem}")
+    return Step("round trip", True, f"{site.name} answers in {ms:g} ms")

@@ -60,6 +60,7 @@ async def _serve(config: PlatformConfig, stop: asyncio.Event) -> None:
 async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: asyncio.Event) -> None:
     """Run the bridge beside the platform; whatever happens to it, the platform does not care."""
     from bridge.app import serve
+    from bridge.config import BadBridge
 
     pause_s = _FIRST_PAUSE_S
     while True:
@@ -67,6 +68,8 @@ async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: as
             await serve(bridge_config(config, await address), stop)
         except Failed as failed:
             log.error("the bridge does not run: %s", failed.message)
+        except BadBridge as error:
+            log.error("the bridge does not run; it is tried again in %.0f s: %s", pause_s, error)
         except Exception:
             log.exception("the bridge failed; it is started again in %.0f s", pause_s)
         await asyncio.sleep(pause_s)

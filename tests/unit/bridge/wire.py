@@ -66,6 +66,7 @@ class MemoryLink:
         self.figures = LinkFigures()
         self.manners = real._manners
         self.is_up = False
+        self.max_packet_bytes = 256 * 1024
         self._will: Any = None
 
     def up(self) -> None:
