@@ -83,14 +83,9 @@ def from_the_wire(message: envelope.Batch, lane: Lane) -> Batch:
 
 def mark_of(store_id: str, taken: Taken) -> envelope.Mark:
     """Return what is said of what was taken."""
-    mark = mark_of_fate(store_id, taken.fate)
-    mark.n, mark.g, mark.k = taken.mark, int(taken.is_gap), taken.tag
-    return mark
-
-
-def mark_of_fate(store_id: str, fate: Fate) -> envelope.Mark:
-    """Return what is said of what became of a lane."""
-    return envelope.Mark(st=store_id, n=fate.seq, f=[fate.played, fate.dead, fate.expired, fate.skipped])
+    fate = taken.fate
+    outcome = [fate.played, fate.dead, fate.expired, fate.skipped]
+    return envelope.Mark(st=store_id, n=taken.mark, g=int(taken.is_gap), f=outcome, k=taken.tag)
 
 
 def said_by(mark: envelope.Mark) -> tuple[Fate | None, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import UnsetType
 
@@ -20,6 +20,8 @@ _ALARMS_AT_ONCE = 4
 # Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
 _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
+# Nobody's answer: the bridge itself cannot play it, now or ever.
+_OURS = 500
 _REFUSED_FOR_S = 600.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
@@ -55,24 +57,29 @@ class Player:
                 self._tasks.start(self._play(entry, room), f"play {entry.event.route} of {entry.site}")
 
     async def _play(self, entry: Entry, room: asyncio.Semaphore) -> None:
+        event = entry.event
         try:
-            await self._played(entry)
+            status, body = await self._executor_of(entry.site).played(
+                event.route, event.query, event.headers, event.body, entry.idempotency_key
+            )
+            await self._settle(entry, status, _text(status, body), _REFUSED)
+        except Exception as error:
+            if not entry.tries:
+                log.exception("%s of %s cannot be played", event.route, entry.site)
+            await self._settle(entry, _OURS, f"{type(error).__name__}: {error}", _REFUSED | {_OURS})
         except BaseException:
             await self._inbox.again(entry, _FIRST_PAUSE_S)
             raise
         finally:
             room.release()
 
-    async def _played(self, entry: Entry) -> None:
+    async def _settle(self, entry: Entry, status: int, why: str, refused: Collection[int]) -> None:
+        """Say what becomes of an entry: played, dead at once or after ten minutes of being refused, or tried again."""
         event, inbox = entry.event, self._inbox
-        status, body = await self._executor_of(entry.site).played(
-            event.route, event.query, event.headers, event.body, entry.idempotency_key
-        )
         if status == 200:
             await inbox.done(entry)
             return
-        why = _text(status, body)
-        if status in _HOPELESS or (status in _REFUSED and entry.trying_s > _REFUSED_FOR_S):
+        if status in _HOPELESS or (status in refused and entry.trying_s > _REFUSED_FOR_S):
             log.warning("%s of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
             await inbox.dead(entry, status, why)
             return

@@ -10,7 +10,7 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 from bridge import envelope
-from bridge.batches import can_be_sent, from_the_wire, mark_of, mark_of_fate, on_the_wire, said_by
+from bridge.batches import can_be_sent, from_the_wire, mark_of, on_the_wire, said_by
 from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.lanes import Lanes
@@ -296,11 +296,11 @@ class _End:
         age_ms = self._age.of(message.t)
         if message.t > 0:
             inbox.clock_known(name, message.t + age_ms)
-        mark = envelope.Mark(st=message.st, n=0)
         try:
             taken = await inbox.take(name, message.st, lane, from_the_wire(message, lane), age_ms / 1000)
         except NotStored as error:
-            mark.n, mark.full = inbox.fate(name, message.st, lane).seq, error.message[:200]
+            mark = mark_of(message.st, inbox.taken(name, message.st, lane))
+            mark.full = error.message[:200]
         else:
             mark = mark_of(message.st, taken)
             self._told[message.st, lane] = taken.fate
@@ -315,10 +315,10 @@ class _End:
             self._fates.clear()
             if not self._can_send:
                 continue
-            for (store_id, lane), fate in inbox.fates(name).items():
-                if self._told.get((store_id, lane)) != fate:
-                    self._told[store_id, lane] = fate
-                    self._say(lane, mark_of_fate(store_id, fate))
+            for (store_id, lane), taken in inbox.all_taken(name).items():
+                if self._told.get((store_id, lane)) != taken.fate:
+                    self._told[store_id, lane] = taken.fate
+                    self._say(lane, mark_of(store_id, taken))
 
     def _say(self, lane: Lane, mark: envelope.Mark) -> None:
         with suppress(LinkError):  # said again with the next batch

@@ -75,9 +75,14 @@ class Inbox:
         stream = self._seen.get((site, store_id, lane))
         return Fate() if stream is None else stream.fate
 
-    def fates(self, site: str) -> dict[tuple[str, Lane], Fate]:
+    def taken(self, site: str, store_id: str, lane: Lane) -> Taken:
+        """Return the same with the mark's tag: never tell a mark without it."""
+        stream = self._seen.get((site, store_id, lane))
+        return Taken(0, False, Fate()) if stream is None else Taken(stream.mark, False, stream.fate, stream.tag)
+
+    def all_taken(self, site: str) -> dict[tuple[str, Lane], Taken]:
         """Return the same for all lanes of all stores of a site."""
-        return {(store, lane): seen.fate for (name, store, lane), seen in self._seen.items() if name == site}
+        return {(store, lane): self.taken(site, store, lane) for name, store, lane in self._seen if name == site}
 
     async def claim(self, limit: int, lanes: Collection[Lane] = tuple(Lane)) -> list[Entry]:
         """Return entries that are due, at most `limit`, alarms first; none if there are none.
@@ -180,7 +185,7 @@ class Inbox:
         return {site for site, _, _ in self._seen}
 
     def changed(self, site: str) -> asyncio.Event:
-        """Return what is set whenever `fates` of a site may have changed; whoever tells them clears it."""
+        """Return what is set whenever `all_taken` of a site may have changed; whoever tells them clears it."""
         return self._changed.setdefault(site, asyncio.Event())
 
     def load(self, entries: list[tuple[Key, int]]) -> None:

@@ -22,10 +22,10 @@ from edge.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InboxBounds:
-    """What one site may leave here to be played.
+    """What one site may leave here to be played, in each of its lanes: what fills one leaves room for alarms.
 
     Attributes:
-        max_bytes: Of all its lanes together.
+        max_bytes: How much, with some 64 bytes for each entry.
         max_count: How many entries.
     """
 
@@ -95,7 +95,7 @@ class InboxRows:
         if known is not None and (is_gap or batch.last_seq <= mark):
             return Arrival(Taken(mark, is_gap, known.fate, known.tag), [])
         new = [] if is_gap else [numbered for numbered in batch.events if numbered.seq > base]
-        self._check_room(transaction, site, new)
+        self._check_room(transaction, site, lane, new)
         stream = self._ledger.stream(transaction, site, store_id, lane)
         transaction.touch(stream, is_written=True)
         if is_gap:
@@ -222,10 +222,10 @@ class InboxRows:
         if missing:
             self._losses.count(transaction, ("in", stream.site, stream.lane, "unexplained"), missing, 0)
 
-    def _check_room(self, transaction: Transaction, site: str, new: list[Numbered]) -> None:
+    def _check_room(self, transaction: Transaction, site: str, lane: Lane, new: list[Numbered]) -> None:
         if not new:
             return
-        count, size = self._ledger.inbox_of(site)
+        count, size = self._ledger.inbox_of(site, lane)
         if count >= self._bounds.max_count or size >= self._bounds.max_bytes:
             raise Refused("full", f"{count} messages of {site} wait to be played, {size} bytes: no more are taken")
         more = sum(size_of(event.route, event.body, None) for _, event, _ in new)

@@ -169,9 +169,9 @@ class Ledger:
             transaction.on_rollback(lambda: self._remove(state))
         return state
 
-    def inbox_of(self, site: str) -> tuple[int, int]:
-        """Return how many entries of a site wait to be played, and how many bytes they are."""
-        streams = self._of_site.get(site, ())
+    def inbox_of(self, site: str, lane: Lane) -> tuple[int, int]:
+        """Return how many entries of a site's lane wait to be played, and how many bytes they are."""
+        streams = [stream for stream in self._of_site.get(site, ()) if stream.lane is lane]
         return sum(stream.count for stream in streams), sum(stream.size_bytes for stream in streams)
 
     def streams_of(self, site: str) -> list[StreamState]:

@@ -45,7 +45,7 @@ async def test_marks_count_for_each_store_and_lane_and_site(tmp_path: Path) -> N
         for site, store_id, lane in (("a", "s1", M), ("a", "s2", M), ("b", "s1", M), ("a", "s1", Lane.ALARM)):
             assert (await store.inbox.take(site, store_id, lane, batch_of(1, 2))).mark == 2
         assert store.inbox.sites() == {"a", "b"}
-        assert set(store.inbox.fates("a")) == {("s1", M), ("s2", M), ("s1", Lane.ALARM)}
+        assert set(store.inbox.all_taken("a")) == {("s1", M), ("s2", M), ("s1", Lane.ALARM)}
 
 
 async def test_what_was_taken_is_there_after_a_restart_and_the_mark_too(tmp_path: Path) -> None:
