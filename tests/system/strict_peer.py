@@ -50,6 +50,8 @@ _MODELS: dict[str, dict[str, str]] = {
     "Message": {"payload": "any", "replyTo": "str?"},
     "Event": {"id": "str", "timestamp": "int", "eventType": "str", "route": "str~", "senderId": "str~",
               "relatedId": "str~"},
+    "Login": {"username": "str", "password": "str"},
+    "User": {"username": "str", "password": "str", "role": "str", "privileges": "[str]"},
     "ErrorResponse": {"statusCode": "int?", "message": "str?", "cause": "ErrorResponse~"},
 }  # fmt: skip
 _SCALARS: dict[str, Any] = {"str": str, "int": int, "bool": bool}
@@ -125,6 +127,9 @@ class StrictPeer:
         subscribers: Who follows it.
         drops: What its stream `Drip` yields.
         refreshed: How often it asked anew what another platform is.
+        headers: What else may come with a call.
+        users: Passwords and roles; empty if it has no users. Calls then need the token of a login.
+        asked_by: Who called each route last.
     """
 
     token: str = ""
@@ -142,6 +147,10 @@ class StrictPeer:
     subscribers: set[web.WebSocketResponse] = field(default_factory=set)
     drops: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     refreshed: int = 0
+    headers: frozenset[str] = frozenset()
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked_by: dict[str, str] = field(default_factory=dict)
+    _logins: dict[str, str] = field(default_factory=dict)
     _client: ClientSession | None = None
     _followers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -195,7 +204,9 @@ class StrictPeer:
 
     async def call(self, url: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """Make a call as the reference does: names stand in the path as they are, nothing is escaped."""
-        host, _, port = url.removeprefix("http://").partition(":")
+        address, slash, base = url.removeprefix("http://").partition("/")
+        host, _, port = address.partition(":")
+        path = slash + base + path
         reader, writer = await asyncio.open_connection(host, int(port))
         content = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", "Connection: close"]
@@ -215,9 +226,15 @@ class StrictPeer:
         if self.redirects_to:
             return web.Response(status=307, headers={"Location": self.redirects_to + request.raw_path})
         is_handshake = raw_path == "/subscribe"
-        self._judge_headers(request, _HANDSHAKE_HEADERS if is_handshake else _CALL_HEADERS, is_handshake)
-        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+        self._judge_headers(request, _HANDSHAKE_HEADERS if is_handshake else _CALL_HEADERS | self.headers, is_handshake)
+        shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.users and raw_path == "/login":
+            return await self._login(request)
+        if (self.token and shown != self.token) or (self.users and shown not in self._logins):
             return web.Response(status=401, text="Missing Token.")
+        self.asked_by[f"{request.method} {raw_path}"] = self._logins.get(shown, "")
+        if self.users and raw_path.startswith("/users"):
+            return await self._make_user(request)
         if is_handshake:
             return await self._subscribe(request)
         first = raw_path.split("/")[1]
@@ -240,6 +257,23 @@ class StrictPeer:
             return web.Response()
         self._complain(f"unknown route {request.method} {raw_path}")
         return web.Response(status=404)
+
+    async def _login(self, request: web.Request) -> web.StreamResponse:
+        login = self._checked(await request.json(), "Login")
+        if self.users.get(login["username"], {}).get("password") != login["password"]:
+            return web.json_response(
+                {"timestamp": 1, "status": 403, "error": "Forbidden", "path": "/login"}, status=403
+            )
+        token = f"token-{len(self._logins)}"
+        self._logins[token] = login["username"]
+        return web.Response(text=token)
+
+    async def _make_user(self, request: web.Request) -> web.StreamResponse:
+        user = self._checked(await request.json(), "User")
+        if request.method == "POST" and user["username"] in self.users:
+            return web.Response(status=409, text="it exists")
+        self.users[user["username"]] = user
+        return web.json_response({}, status=201)
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:
         arguments = await request.json()
