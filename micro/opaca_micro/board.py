@@ -11,6 +11,8 @@ RESTART_S = 2
 HOPELESS_S = 60
 _FIRST_CLOCK_S = 2
 _DAY_S = 86400
+# So much may be taken before what is not used any more is collected.
+_COLLECT_BYTES = 2048
 
 
 def run(*agents, config="opaca.json", image_name="", description="", version="1"):
@@ -24,6 +26,9 @@ def run(*agents, config="opaca.json", image_name="", description="", version="1"
     Raises:
         ConfigError: the settings cannot be used.
     """
+    if hasattr(gc, "threshold"):
+        # Before anything is loaded: holes in a small heap cannot be closed, only be kept from coming.
+        gc.threshold(_COLLECT_BYTES)
     # In this order: reading the settings needs much memory, but only once; so does loading the largest module.
     settings = load(config)
     from opaca_micro.boot import Boot
@@ -149,9 +154,9 @@ async def _keep_clock(server, network, container):
     while True:
         await asyncio.sleep(pause_s)
         if network.is_up():
-            from opaca_micro import ntp
-
             try:
+                from opaca_micro import ntp
+
                 ahead_s = await ntp.set_clock(server, network)
                 container.started_s += ahead_s
                 pause_s = _DAY_S
