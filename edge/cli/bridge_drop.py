@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from urllib.parse import quote
 
-from edge.cli.bridge_known import bridge_arguments, call_bridge
+from edge.cli.bridge_known import LANES, bridge_arguments, call_bridge
 from edge.cli.bridge_replay import wanted
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output, counted
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="*", type=int, help="numbers of refused messages")
     parser.add_argument("--all", action="store_true", help="all refused messages")
     parser.add_argument("--site", metavar="SITE", help="what waits to be sent to a site, with --lane")
-    parser.add_argument("--lane", metavar="LANE", help="the lane: alarm, message, telemetry")
+    parser.add_argument("--lane", choices=LANES, help="the lane")
     parser.add_argument("--number", metavar="N", type=int, help="one message of the lane only")
     bridge_arguments(parser)
 

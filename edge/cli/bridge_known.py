@@ -16,6 +16,7 @@ from edge.config import ClientConfig, PlatformConfig
 from edge.errors import OpacaError
 from edge.transport.http import HttpClient
 
+LANES = ("alarm", "message", "telemetry")
 Work: TypeAlias = Callable[[Platform, Output], Awaitable[None]]
 
 
@@ -59,4 +60,11 @@ def call_bridge(arguments: argparse.Namespace, work: Work) -> None:
     try:
         asyncio.run(connected())
     except OpacaError as error:
-        raise failure_of(error, url) from error
+        failed = failure_of(error, url)
+        if failed.exit_code is ExitCode.UNREACHABLE:
+            raise Failed(
+                f"the bridge does not run: nothing answers at {url}, where it ran last; opaca-edge run starts it with"
+                " its platform, opaca-edge bridge test says whether its broker can be used",
+                ExitCode.UNREACHABLE,
+            ) from error
+        raise failed from error

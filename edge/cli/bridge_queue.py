@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge.cli.bridge_known import bridge_arguments, call_bridge
+from edge.cli.bridge_known import LANES, bridge_arguments, call_bridge
 from edge.cli.output import Output, local_time
 from edge.cli.platform import Platform
 
@@ -20,7 +20,7 @@ _LONGEST_BODY = 60
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `bridge queue` takes."""
     parser.add_argument("site", metavar="SITE", nargs="?", help="of one site only")
-    parser.add_argument("--lane", metavar="LANE", help="of one lane only: alarm, message, telemetry")
+    parser.add_argument("--lane", choices=LANES, help="of one lane only")
     bridge_arguments(parser)
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from edge.cli.bridge_known import bridge_arguments, call_bridge
 from edge.cli.bridge_queue import fetch
-from edge.cli.failures import Failed
+from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output, counted
 from edge.cli.platform import Platform
 
@@ -39,7 +39,7 @@ async def wanted(platform: Platform, ids: list[int], *, is_all: bool) -> list[in
     if is_all:
         return [each.id for each in (await fetch(platform)).refused]
     if not ids:
-        raise Failed("which ones? opaca-edge bridge queue shows their numbers; --all takes all")
+        raise Failed("which ones? opaca-edge bridge queue shows their numbers; --all takes all", ExitCode.USAGE)
     return ids
 
 

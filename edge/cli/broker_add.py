@@ -38,15 +38,29 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         write_secret(arguments.output, password)
     if output.is_json:
-        output.json({"site": arguments.site, "password": password, "toml": section, "isNew": is_new})
+        access = "" if arguments.is_gateway else access_toml(arguments.site)
+        output.json(
+            {"site": arguments.site, "password": password, "toml": section, "gatewayToml": access, "isNew": is_new}
+        )
         return
     output.line(f"{arguments.site} {'may connect' if is_new else 'has another password'} from now on")
     if not is_reloaded:
-        output.line("the broker does not run yet: opaca-edge broker run")
-    output.line("on the device, in its configuration file:")
+        folder = f" --folder {arguments.folder}" if arguments.folder else ""
+        output.line(f"the broker does not run yet: opaca-edge broker run{folder}")
+    output.line(f"where {arguments.site} runs, in the configuration file of its platform:")
     print(f"\n{section}")
+    if arguments.broker_url is None:
+        output.line("(the broker's address on this machine; --broker-url names the one that other machines reach)")
     if arguments.output is None:
         output.line("and this password in that file, which only the service may read (chmod 600):")
         print(f"\n{password}")
     else:
         output.line(f"and its password, which is in {arguments.output}, in that file (chmod 600)")
+    if not arguments.is_gateway:
+        output.line(f"beside {gateway}, in its platform's file, what {arguments.site} may call there (else nothing):")
+        print(f"\n{access_toml(arguments.site)}", end="")
+
+
+def access_toml(site: str) -> str:
+    """Return what stands in the gateway's configuration so that a site may call agents there."""
+    return f'[bridge.gateway.sites.{site}]\nrole = "USER"\nallow = ["*"]\n'

@@ -201,7 +201,6 @@ class Connections:
         description, _ = read_description(url, info)
         if description.platform_id == self._facts.platform_id:
             return False
-        self._warn_of_other_way(url, description.platform_id)
         stored = StoredConnection(url=url, token=wish.token, connects_back=wish.connect_back)
         async with AsyncExitStack() as undo:
             if wish.connect_back:
@@ -332,6 +331,7 @@ class Connections:
         key = identity(link.url)
         self._links[key] = link
         self._directory.put_peer(link.peer)
+        self._upkeep.look_for_twins()
         self._upkeep.soon()
         name = f"connection to {link.url}"
         self._following[key] = self._group.create_task(self._supervise(name, link.run), name=name)
@@ -351,11 +351,6 @@ class Connections:
         for other in [other for other, turn in self._turns.items() if other != key and not turn.locked()]:
             del self._turns[other]
         return self._turns.setdefault(key, asyncio.Lock())
-
-    def _warn_of_other_way(self, url: str, platform_id: str) -> None:
-        same = [link.url for link in self._links.values() if link.peer.info.platform_id == platform_id]
-        if same:
-            log.warning("%s is the same platform as %s: what is broadcast reaches it more than once", url, same[0])
 
 
 def _check_token(token: str | None) -> None:

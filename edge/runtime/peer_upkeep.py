@@ -12,6 +12,7 @@ from edge.model.requests import ConnectionRequest
 from edge.runtime.peer_address import base_url_of, identity
 from edge.runtime.peer_link import PeerLink, PeerTiming
 from edge.runtime.peer_tokens import TokenLife, is_for, life_of
+from edge.runtime.peer_twins import PeerTwins
 from edge.runtime.peer_users import PeerUsers
 from edge.runtime.stored_connections import StoredConnections
 
@@ -49,6 +50,7 @@ class PeerUpkeep:
         self._base_url = base_url
         self._timing = timing
         self._is_wanted = asyncio.Event()
+        self._twins = PeerTwins()
         self._not_before_s: dict[tuple[str, str], float] = {}
         self._stored_info: dict[str, tuple[bytes, float]] = {}
 
@@ -72,12 +74,17 @@ class PeerUpkeep:
 
     async def look(self) -> None:
         """Do what is due."""
+        self.look_for_twins()
         for link in list(self._links.values()):
             if link.road.away is None:
                 await self._ask_for_own_user(link)
                 await self._renew_own(link)
                 await self._renew_theirs(link)
         await self.store_descriptions(_STORE_EVERY_S)
+
+    def look_for_twins(self) -> None:
+        """Tell of platforms that are connected by two ways."""
+        self._twins.look(self._links.values())
 
     async def store_descriptions(self, every_s: float = 0.0) -> None:
         """Store descriptions that have changed, at most one in `every_s` seconds for each platform."""

@@ -259,6 +259,9 @@ async def test_a_platform_known_by_another_name_is_connected_with_a_warning(
         assert await lab.connections.connect(CALL, wish())
         assert await lab.connections.connect(CALL, wish("http://peer.local"))
         assert f"http://peer.local is the same platform as {URL}" in caplog.text
+        assert "opaca-edge connections remove http://peer.local" in caplog.text
+        await lab.connections._upkeep.look()
+        assert caplog.text.count("is the same platform as") == 1
 
 
 async def test_that_a_peer_keeps_messages_is_known_after_a_restart_before_it_answers(tmp_path: Path) -> None:
