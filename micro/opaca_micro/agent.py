@@ -28,6 +28,7 @@ class Agent:
         self.on_message = None
         self.on_login = None
         self.jobs = []
+        self.endings = ()
         self.on_change = None
         self.on_broadcast = None
 
@@ -83,6 +84,11 @@ class Agent:
     def job(self, function):
         """Run an async function without arguments while the board serves; one that ends or fails is started anew."""
         self.jobs.append(function)
+        return function
+
+    def at_end(self, function):
+        """Call a plain function without arguments when the program ends, also by Ctrl-C: to switch off what is on."""
+        self.endings += (function,)
         return function
 
     async def broadcast(self, channel, payload):

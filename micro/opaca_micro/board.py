@@ -57,6 +57,8 @@ def run(*agents, config="opaca.json", image_name="", description="", version="1"
         for _ in range(HOPELESS_S if boot.is_safe else 0):
             watchdog.feed()
             time.sleep(1)
+    finally:
+        _end(container.agents)
     reset()
 
 
@@ -90,6 +92,16 @@ def _made(agents, boot):
         boot.failing(_shown(error))
         reset(is_soft=True)
     return made
+
+
+def _end(agents):
+    """Switch off what must not stay on: a loop that ends by Ctrl-C runs no `finally` of its tasks."""
+    for agent in agents:
+        for ending in agent.endings:
+            try:
+                ending()
+            except Exception as error:  # noqa: BLE001 - the others shall end, too
+                _shown(error)
 
 
 async def _live(settings, rest, container, watchdog, boot, path):

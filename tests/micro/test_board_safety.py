@@ -204,6 +204,37 @@ def test_jobs_that_fail_are_started_anew(make_board: MakeBoard) -> None:
     assert board.is_on
 
 
+def test_a_relay_goes_off_when_somebody_at_the_console_stops_the_program(make_board: MakeBoard) -> None:
+    stopped = """
+from opaca_micro.parts.relay import Relay
+
+relay = Relay(26, active_low=True)
+relay.offer(climate)
+
+@climate.at_end
+def broken():
+    raise OSError("cannot be ended")
+
+@climate.job
+async def stop():
+    relay.set(True)
+    print("on:", relay._pin.value())
+    raise KeyboardInterrupt
+
+try:
+    board.run(climate)
+except KeyboardInterrupt:
+    print("off:", relay._pin.value())
+"""
+    board = make_board(HASTE + CLIMATE + stopped)
+    board.surround(wiring={"26": "!pump"})
+    board.start()
+    board.ended()
+    assert "on: 0" in board.log
+    assert "cannot be ended" in board.log
+    assert "off: 1" in board.log
+
+
 def test_a_board_ends_at_once_when_its_settings_are_wrong(make_board: MakeBoard) -> None:
     board = make_board(PROGRAM, port="eighty")
     board.start()

@@ -74,9 +74,10 @@ class Relay:
         agent.action("Set" + name, parameters, description=text)(self.set)
         agent.action("Is" + name + "On", result="boolean", description="Whether it is on.")(self.is_on)
         agent.job(self.watch)
+        agent.at_end(self.off)
 
     async def watch(self):
-        """Switch it off when its time is over or `locked` has a reason, for ever, and when the program ends."""
+        """Switch it off when its time is over or `locked` has a reason, for ever, and when that ends."""
         try:
             while True:
                 if self.is_on() and (passed_ms(self._since_ms) >= self._limit_ms or (self._locked and self._locked())):
