@@ -33,7 +33,7 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
 async def bridged(
     folder: Path, mosquitto: Mosquitto, peer: StrictPeer, more: str = "", gateway: str = ""
 ) -> AsyncIterator[tuple[Caller, str]]:
-    """A platform at home, the peer as the cloud with a bridge beside it: home, and its base URL as the peer knows it."""
+    """A platform at home, the peer as the cloud, a bridge beside it: home, and its base URL as the peer knows it."""
     home_toml = DEVICE.format(listen=0, site="greenhouse", broker=mosquitto.url, more="", device="")
     configuration(folder / "home", "home", home_toml)
     gateway = gateway or '[bridge.gateway.sites."*"]\nrole = "USER"\nallow = ["*"]'
