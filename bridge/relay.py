@@ -36,6 +36,11 @@ _PAUSE_S = 5.0
 # What became of messages that were taken is told this often at most.
 _TELL_EVERY_S = 2.0
 _QUEUE = 256
+_QUEUE_BYTES = 4 * 1024 * 1024
+# What is wrong with batches is said once each, at most so many of them.
+_SAID = 20
+# Nothing is heard of what is sent, or the broker refuses it: tried again after longer and longer, up to this.
+_LONGEST_PAUSE_S = 60.0
 
 LANES = {lane.word: lane for lane in Lane}
 # What goes out in bare form: channel and payload.
@@ -86,6 +91,11 @@ class Relay:
             self._tasks.keep(end.tell_all, f"tell {remote.name} what became of its messages")
         return end
 
+    def lost(self, remote: Remote) -> None:
+        """Take note that a party cannot be reached any more."""
+        if remote.name in self._ends:
+            self._ends[remote.name].reach(False)
+
     def _renewed(self) -> None:
         """Send what waits under the store's new ID."""
         for end in self._ends.values():
@@ -115,7 +125,7 @@ class _RelayCarrier(Carrier):
         self._relay.end_of(remote, self._station).reach(True)
 
     def went(self, remote: Remote) -> None:
-        self._relay.end_of(remote, self._station).reach(False)
+        self._relay.lost(remote)
 
 
 class _Way:
@@ -126,6 +136,8 @@ class _Way:
         self.under_way: deque[int] = deque()
         self.is_greeting = False
         self.resend_at_s = 0.0
+        self.resend_after_s = _RESEND_S
+        self.refused_s = 0.0
         self.not_before_s = 0.0
 
     def rewind(self) -> None:
@@ -148,7 +160,8 @@ class _End:
         self._told: dict[tuple[str, Lane], Fate] = {}
         self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
         self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
-        self.passed_over = 0
+        self._incoming_bytes = 0
+        self._said: set[str] = set()
 
     def reach(self, can: bool) -> None:
         """Say whether the party can be reached; what was under way is sent again when it can."""
@@ -158,6 +171,7 @@ class _End:
         self._fates.set()
         for way in self._ways.values():
             way.is_greeting = can
+            way.resend_after_s, way.refused_s, way.not_before_s = _RESEND_S, 0.0, 0.0
         self.rewind()
 
     def rewind(self) -> None:
@@ -167,12 +181,11 @@ class _End:
         self._wake.set()
 
     def came(self, lane: Lane, incoming: Incoming) -> bool:
-        """Take a batch; what there is no room for will be sent again."""
-        try:
-            self._incoming.put_nowait((lane, incoming))
-        except asyncio.QueueFull:
-            self.passed_over += 1
-            return False
+        """Take a batch; `Unreadable` if there is no room: it will be sent again."""
+        if self._incoming.full() or self._incoming_bytes > _QUEUE_BYTES:
+            raise Unreadable("more comes than can be kept; it is passed over until it is sent again")
+        self._incoming.put_nowait((lane, incoming))
+        self._incoming_bytes += len(incoming.payload)
         return True
 
     def marked(self, lane: Lane, mark: envelope.Mark) -> None:
@@ -220,6 +233,9 @@ class _End:
             return False
         if way.under_way and now_s >= way.resend_at_s:
             way.rewind()
+            if way.resend_after_s > _RESEND_S:
+                self._remote.complain(f"lane {lane.word}: nothing says that what is sent arrives; it is sent again")
+            way.resend_after_s = min(way.resend_after_s * 2, _LONGEST_PAUSE_S)
         if len(way.under_way) >= _WINDOW:
             return False
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
@@ -231,9 +247,13 @@ class _End:
         try:
             await self._station.large.deliver(self._remote.wires.event(lane.word), payload, self._remote.wires)
         except LinkError as error:
-            log.info("%s: %s", name, error)
             way.rewind()
-            way.not_before_s = now_s + 1.0
+            if error.is_refused:
+                self._remote.complain(f"lane {lane.word} waits: {error}")
+            else:
+                log.info("%s: %s", name, error)
+            way.refused_s = min(max(1.0, way.refused_s * 2), _LONGEST_PAUSE_S) if error.is_refused else 1.0
+            way.not_before_s = now_s + way.refused_s
             return False
         except TooLarge as error:
             log.error("%s: a message is dropped: %s", name, error.message)
@@ -244,7 +264,7 @@ class _End:
         if batch.is_empty:  # it said where the lane ends, and what time it is: to one that has lost its own record
             return True
         if not way.under_way:
-            way.resend_at_s = asyncio.get_running_loop().time() + _RESEND_S
+            way.resend_at_s = asyncio.get_running_loop().time() + way.resend_after_s
         way.sent_seq = batch.last_seq
         way.under_way.append(batch.last_seq)
         return True
@@ -271,7 +291,9 @@ class _End:
             return
         while way.under_way and way.under_way[0] <= mark.n:
             way.under_way.popleft()
-            way.resend_at_s = now_s + _RESEND_S
+            way.resend_at_s, way.resend_after_s, way.refused_s = now_s + _RESEND_S, _RESEND_S, 0.0
+            if self._remote.problem.startswith(f"lane {lane.word}"):
+                self._remote.complain("")
         if mark.full:
             way.rewind()
             way.not_before_s = now_s + _PAUSE_S
@@ -282,10 +304,14 @@ class _End:
         """Store what comes, and say so, for as long as the bridge runs."""
         while True:
             lane, incoming = await self._incoming.get()
+            self._incoming_bytes -= len(incoming.payload)
             try:
                 await self._take(lane, incoming)
             except BadInput as error:
-                log.warning("%s: lane %s: %s", self._remote.name, lane.word, error.message)
+                self._station.passed_over += 1
+                if error.message not in self._said and len(self._said) < _SAID:
+                    self._said.add(error.message)
+                    log.warning("%s: lane %s: %s", self._remote.name, lane.word, error.message[:500])
             finally:
                 # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.
                 incoming.ack()
