@@ -21,3 +21,8 @@ class WDT:
 
     def feed(self):
         pass
+
+
+class Pin:
+    def __init__(self, number):
+        pass
