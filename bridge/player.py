@@ -46,12 +46,16 @@ class Player:
         room = asyncio.Semaphore(at_once)
         while True:
             await room.acquire()
+            places = 1
+            while not room.locked():  # as many as are free, read from the disk at once
+                await room.acquire()
+                places += 1
             entries: list[Entry] = []
             try:
                 await self._inbox.ready(lanes)
-                entries = await self._inbox.claim(1, lanes)
+                entries = await self._inbox.claim(places, lanes)
             finally:
-                if not entries:
+                for _ in range(places - len(entries)):
                     room.release()
             for entry in entries:
                 self._tasks.start(self._play(entry, room), f"play {entry.event.route} of {entry.site}")
