@@ -57,7 +57,7 @@ async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[s
         BadBridge: it cannot run with these settings.
         OSError: its address cannot be listened on.
     """
-    token = _kept_token(config.state_dir)
+    token = await asyncio.to_thread(_kept_token, config.state_dir)
     tcp_port, pause_s = config.tcp_port, _FIRST_PAUSE_S
     while not stop.is_set():
         listening = listen(config.host, tcp_port)
@@ -69,7 +69,8 @@ async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[s
                 HttpServer(dispatcher, [listening], _LIMITS),
             ):
                 # Where the command finds it, whichever port the system chose.
-                (config.state_dir / _ADDRESS_FILE).write_text(_url(config.host, tcp_port) + "\n")
+                address = config.state_dir / _ADDRESS_FILE
+                await asyncio.to_thread(address.write_text, _url(config.host, tcp_port) + "\n")
                 if on_ready is not None:
                     on_ready(url)
                 if not await _is_damaged(store, stop):

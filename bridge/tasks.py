@@ -20,6 +20,7 @@ class Tasks:
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
+        self._is_ending = False
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -28,6 +29,7 @@ class Tasks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_ending = True
         for task in list(self._running):
             task.cancel()
         await self._group.__aexit__(kind, error, trace)
@@ -43,6 +45,8 @@ class Tasks:
             raise
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        if self._is_ending:  # begun by one that is being ended: nobody would end it
+            task.cancel()
         task.add_done_callback(lambda _: work.close())  # cancelled before its first step it was never awaited
         return task
 
