@@ -12,9 +12,10 @@ from tests.micro.boards import ROOT
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything a board can load, as bytecode; stand-ins for firmware in the folders `host` and `firmware`."""
+    """Everything a board can load, as bytecode; stand-ins in the folders `host` and `firmware`."""
     folder = tmp_path_factory.mktemp("built")
     build(folder)
     for source in [*ROOT.glob("micro/host/*.py"), *ROOT.glob("tests/micro/firmware/*.py")]:
         compiled(source, folder / source.parent.name / f"{source.stem}.mpy")
+    compiled(ROOT / "tests/micro/heap_board.py", folder / "firmware" / "heap_board.mpy")
     return folder

@@ -13,22 +13,15 @@ from typing import Any
 
 import pytest
 
-from micro.flash.build import build, compiled
+from micro.flash.build import build
 from tests.contract.running import platform_process, until
 from tests.contract.wire import WireClosed
-from tests.micro.boards import ROOT, Board, free_port, micropython
+from tests.micro.boards import Board, free_port, micropython
 
 HEAP = "48k"
 TOKEN = "a-token"
 MODULES = ["opaca_micro.rest", "opaca_micro.container", "opaca_micro.announce", "opaca_micro.parts.dht"]
 BUDGET_BYTES = 30_000
-
-# On a board these are in the firmware.
-STAND_INS = {
-    "machine": "class Pin:\n    def __init__(self, number):\n        pass\n",
-    "dht": "class DHT22:\n    def __init__(self, pin):\n        pass\n    def measure(self):\n        pass\n"
-    "    def temperature(self):\n        return 21.5\n    def humidity(self):\n        return 40.0\nDHT11 = DHT22\n",
-}
 
 _SMALL = b"POST /stream/Take HTTP/1.1\r\nAuthorization: Bearer a-token\r\nContent-Length: "
 HOSTILE: dict[str, tuple[bytes, int]] = {
@@ -48,19 +41,6 @@ HOSTILE: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mpy")
-    build(folder, only=MODULES)
-    compiled(ROOT / "tests/micro/heap_board.py", folder / "heap_board.mpy")
-    for name, text in STAND_INS.items():
-        source = folder / f"{name}.py"
-        source.write_text(text)
-        compiled(source, folder / f"{name}.mpy")
-        source.unlink()
-    return folder
-
-
 @pytest.fixture
 def board(built: Path, tmp_path: Path) -> Iterator[Board]:
     (tmp_path / "platform").mkdir()
@@ -70,7 +50,7 @@ def board(built: Path, tmp_path: Path) -> Iterator[Board]:
         call = f"heap_board.main({port}, '', {TOKEN!r}, {platform.base_url!r})"
         start = f"import gc; gc.threshold(1024); import heap_board; {call}"
         command = [str(micropython()), "-X", f"heapsize={HEAP}", "-c", start]
-        with Board(command, tmp_path, {"MICROPYPATH": f"{built}:.frozen"}, port, TOKEN) as board:
+        with Board(command, tmp_path, {"MICROPYPATH": f"{built}:{built}/firmware:.frozen"}, port, TOKEN) as board:
             until(lambda: platform.ask("GET", "/containers").json(), "the board is attached")
             yield board
 

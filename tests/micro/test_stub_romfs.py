@@ -7,42 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from micro.flash.build import build, compiled
+from bench.board_running import MOUNTED
 from micro.flash.romfs import image
 from tests.contract.running import platform_process, until
-from tests.micro.boards import ROOT, Board, free_port, micropython
-from tests.micro.test_stub_heap import MODULES, REQUESTS, STAND_INS, TOKEN, used_bytes
+from tests.micro.boards import Board, free_port, micropython
+from tests.micro.test_stub_heap import REQUESTS, TOKEN, used_bytes
 
-# On a board the image lies in flash; here it is mapped outside of the heap.
-MOUNTED = """
-import ffi, gc, sys, uctypes, vfs
+START = """
+import gc, sys
 gc.threshold(1024)
-libc = ffi.open("libc.so.6")
-address = libc.func("p", "mmap", "piiiii")(None, {size}, 1, 2, libc.func("i", "open", "si")({path!r}, 0), 0)
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(address, {size})), "/rom")
-sys.path.append("/rom")
+sys.path.append("/rom/firmware")
 import heap_board
 heap_board.main({port}, "", {token!r}, {platform!r})
 """
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Board]:
-    folder = tmp_path / "files"
-    build(folder, only=MODULES)
-    compiled(ROOT / "tests/micro/heap_board.py", folder / "heap_board.mpy")
-    for name, text in STAND_INS.items():
-        (tmp_path / f"{name}.py").write_text(text)
-        compiled(tmp_path / f"{name}.py", folder / f"{name}.mpy")
+def board(built: Path, tmp_path: Path) -> Iterator[Board]:
     rom = tmp_path / "rom.img"
-    rom.write_bytes(image(folder))
+    rom.write_bytes(image(built))
     (tmp_path / "platform").mkdir()
     (tmp_path / "board").mkdir()
     with platform_process(tmp_path / "platform") as platform:
         port = free_port()
-        start = MOUNTED.format(
-            size=rom.stat().st_size, path=str(rom), port=port, token=TOKEN, platform=platform.base_url
-        )
+        mounted = MOUNTED.format(size=rom.stat().st_size, path=str(rom))
+        start = mounted + START.format(port=port, token=TOKEN, platform=platform.base_url)
         command = [str(micropython()), "-X", "heapsize=40k", "-c", start]
         with Board(command, tmp_path / "board", {"MICROPYPATH": ".frozen"}, port, TOKEN) as board:
             until(lambda: platform.ask("GET", "/containers").json(), "the board is attached")
@@ -58,6 +47,6 @@ def test_a_board_serves_from_romfs_in_40_kb(board: Board) -> None:
 
     some(100)
     before = used_bytes(board)
-    some(500)
+    some(2000)
     assert used_bytes(board) <= before + 512
     assert "MemoryError" not in board.log
