@@ -7,11 +7,11 @@ import json
 import sys
 from dataclasses import asdict
 
-from bench import board_memory, containers, measure, outbox
+from bench import board_memory, bridge, containers, measure, mosquitto_bridge, outbox
 from bench.machine import facts
 from bench.table import Row, write
 
-ALL = measure.ALL | containers.ALL | outbox.ALL
+ALL = measure.ALL | containers.ALL | outbox.ALL | bridge.ALL | mosquitto_bridge.ALL
 # A table of its own, without a bare server beside it; it needs MicroPython, so it is measured only where it is named.
 BOARDS = "board_memory"
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the platform beside a bare server.")
     known = f"what to measure, of {', '.join(ALL)}; default: these; or {BOARDS}, for itself"
     parser.add_argument("names", metavar="NAME", nargs="*", help=known)
-    parser.add_argument("--full", action="store_true", help="the sizes of docs/benchmarks.md; takes about 20 minutes")
+    parser.add_argument("--full", action="store_true", help="the sizes of docs/benchmarks.md; takes about 45 minutes")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     if options.names == [BOARDS]:
