@@ -15,7 +15,7 @@ from bridge.remote import Remote
 from bridge.subscribe import Subscriptions
 from edge.errors import NotFound
 from edge.http.caller import Role
-from edge.http.replies import JSON, NOTHING, Kind, Reply, StreamReply, json_reply, text_reply
+from edge.http.replies import FALSE, JSON, NOTHING, Kind, Reply, StreamReply, json_reply, text_reply
 from edge.http.request import Request
 from edge.http.routes import Match, Route, RouteTable
 from edge.model.codec import encode
@@ -117,6 +117,8 @@ class Proxy:
             route("POST", "/stream/{stream}/{agentId}", self._post_stream, Kind.NOTHING),
             route("POST", "/login", self._login, Kind.TEXT),
             route("POST", "/logout", self._logout),
+            route("POST", "/connections", self._connect_back),
+            route("DELETE", "/connections", self._connect_back),
             route("GET", "/subscribe", self._subscribe, Kind.DOCUMENT, Role.OPEN),
         ]
 
@@ -196,6 +198,10 @@ class Proxy:
 
     async def _logout(self, remote: Remote, request: Request) -> Reply:
         return _reply(await remote.call("POST /logout", headers=_headers(request), limit_s=_CALL_S))
+
+    async def _connect_back(self, remote: Remote, request: Request) -> Reply:
+        # The bridge at the other end connects its platform with this one, or not; nothing changes by asking here.
+        return FALSE
 
     async def _subscribe(self, remote: Remote, request: Request) -> StreamResponse:
         return await self._subscriptions.serve(remote, request)

@@ -41,6 +41,7 @@ class Remote:
         description: The same, decoded.
         problem: What is wrong though it is there, in words; empty if nothing is.
         heard: How many messages of it came.
+        is_removed: Whether it was removed for good; if it comes again, it is another one.
         on_change: Called when its description has changed, or it came or went.
     """
 
@@ -58,6 +59,7 @@ class Remote:
         self.description: RuntimePlatform | None = None
         self.problem = ""
         self.heard = 0
+        self.is_removed = False
         self.on_change: list[Callable[[], None]] = []
         self.link_problem: Callable[[], str] = lambda: ""
 
@@ -128,6 +130,12 @@ class Remote:
             self.calls.give_up("went away")
             self._changed()
         return is_new
+
+    def removed(self) -> None:
+        """Take note that it was removed for good: who follows this has nothing more to expect."""
+        self.is_removed = True
+        self.calls.give_up("was removed")
+        self._changed()
 
     def describe(self, payload: bytes) -> bool:
         """Take its `/info`, deflated or not; returns whether it is another one. `Unreadable` if it is none."""

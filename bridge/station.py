@@ -375,7 +375,7 @@ class Station:
     def _forget(self, remote: Remote) -> None:
         log.info("%s was removed", remote.name)
         self._twins.forget(remote.name)
-        remote.calls.give_up("was removed")
+        remote.removed()
         del self.remotes[remote.name]
         for carrier in self.carriers:
             carrier.went(remote)

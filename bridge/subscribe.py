@@ -41,7 +41,7 @@ class Subscriptions:
         if self._count >= _MAX_FOLLOWERS:
             raise Overloaded(f"{_MAX_FOLLOWERS} clients follow already; try again later")
         self._count += 1
-        follower = _Follower(socket)
+        follower = _Follower(socket, remote)
         remote.on_change.append(follower.changed.set)
         try:
             request.mark_endless()
@@ -67,16 +67,20 @@ class _Follower:
         changed: Set when there is something to tell; several changes at once are one event.
     """
 
-    def __init__(self, socket: WebSocketResponse) -> None:
+    def __init__(self, socket: WebSocketResponse, remote: Remote) -> None:
         self.topic = ""
         self.changed = asyncio.Event()
         self._socket = socket
+        self._remote = remote
 
     async def run(self) -> None:
         """Push an event for each change, as a platform does when one of its containers has changed."""
         while True:
             await self.changed.wait()
             self.changed.clear()
+            if self._remote.is_removed:
+                await self._socket.close()
+                return
             if self.topic != _TOPIC:
                 continue
             now_ms = time.time_ns() // 1_000_000

@@ -275,3 +275,8 @@ async def test_a_platform_that_disconnects_is_disconnected_until_it_connects_aga
     assert (refused.status, refused.json["cause"]["statusCode"]) == (502, 401)
     assert (await road.here.connect(road.url, token=road.token)).json is False
     assert (await road.here.invoke(road.own, value=1)).status == 200
+    # Also for who believes that the other side was connected back, which it was not.
+    assert (await road.here.ask("DELETE", "/connections", {**forget, "connectBack": True})).json is True
+    assert (await road.here.ask("GET", "/connections")).json == []
+    assert (await road.here.connect(road.url, token=road.token, back=True)).json is True
+    assert (await road.here.invoke(road.own, value=1)).status == 200

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import ClientPayloadError
 
 from tests.system.foreign_clients import publish, subscribed
 from tests.system.joined import Caller, restart, until
@@ -165,8 +166,13 @@ async def test_a_platform_that_dies_without_a_word_is_away_as_soon_as_the_broker
                 return bool((await home.invoke("Begun", "/at-home")).json)
 
             await until(has_begun, "the action has begun")
-            assert home.process._popen is not None
-            home.process._popen.kill()
+            async with cloud.session.get(f"{cloud.url}/stream/Ticks/at-home") as stream:
+                assert await stream.content.readline() == b"0\n"
+                assert home.process._popen is not None
+                home.process._popen.kill()
+                # A stream that broke off does not read like one that ended.
+                with pytest.raises(ClientPayloadError):
+                    await stream.content.read()
         answer = call.result()
         assert answer.status == 502
         assert "greenhouse went away during POST /invoke/Linger/at-home, which may have had its effect" in (

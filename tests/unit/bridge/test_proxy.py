@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, WSServerHandshakeError
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
 
 from bridge import proxy, subscribe
 from bridge.access import Access
@@ -273,6 +273,23 @@ async def test_who_follows_a_site_is_told_that_it_has_changed() -> None:
                 await other.receive(timeout=0.05)
         await until(lambda: house.subscriptions._count == 0)
         assert len(house.cloud.other.on_change) == 0
+
+
+async def test_who_follows_a_site_that_is_removed_is_hung_up_on() -> None:
+    async with serving(free_from=("127.0.0.1/32",)) as house:
+        async with house.session.ws_connect(f"{house.url}/greenhouse/subscribe") as socket:
+            await socket.send_str("/containers")
+            await until(lambda: house.subscriptions._count == 1)
+            house.air.publish("opaca/v1/greenhouse/st", b"")
+            assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
+        await until(lambda: house.subscriptions._count == 0)
+
+
+async def test_who_connects_a_site_back_is_told_that_nothing_changes() -> None:
+    async with serving() as house:
+        wish = {"url": "http://me:8000", "connectBack": False, "token": None}
+        assert await house.ask("POST", "/connections", wish) == (200, False)
+        assert await house.ask("DELETE", "/connections", wish) == (200, False)
 
 
 async def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
