@@ -59,21 +59,26 @@ async def request(base, method, path, body=b"", token="", network=None, limit_ms
                 data = data[link.send(data) :]
         head = body = None
         poller.modify(link, select.POLLIN)
-        status, left, kept = 0, _LONGEST, b""
-        while left > 0:
-            await ready()
-            piece = link.recv(_PIECE)
-            if not piece:
-                break
-            left -= len(piece)
-            kept += piece
-            end = -1 if status else kept.find(b"\r\n\r\n")
-            if end >= 0:
-                status, length = _understood(kept[:end])
-                kept = kept[end + 4 :]
-                left = min(left, length - len(kept))
+        return await _received(link, ready)
     finally:
         link.close()
+
+
+async def _received(link, ready):
+    """Return status and body of what comes; of its headers nothing is kept."""
+    status, left, kept = 0, _LONGEST, b""
+    while left > 0:
+        await ready()
+        piece = link.recv(_PIECE)
+        if not piece:
+            break
+        left -= len(piece)
+        kept += piece
+        end = -1 if status else kept.find(b"\r\n\r\n")
+        if end >= 0:
+            status, length = _understood(kept[:end])
+            kept = kept[end + 4 :]
+            left = min(left, length - len(kept))
     if not status:
         raise OSError("an answer that is not HTTP")
     return status, kept
