@@ -52,7 +52,7 @@ class BrokerSettings:
     cert_file: Path | None = None
     key_file: Path | None = None
     keep_alive_s: int = 20
-    longest_pause_s: int = 60
+    longest_pause_s: float = 60.0
 
     def open(self) -> Broker:
         """Read the files; `BadBridge` if one cannot be used."""

@@ -96,7 +96,7 @@ async def _connected(broker: Broker) -> Step:
                 broker.host, broker.port, ssl=broker.tls, server_hostname=broker.host if broker.tls else None
             )
     except (OSError, ssl.SSLError) as error:
-        return Step(what, False, str(unreachable(error, broker.host, broker.port)))
+        return Step(what, False, str(unreachable(error, broker.host, broker.port, has_tls=broker.tls is not None)))
     certificate = writer.get_extra_info("peercert")
     writer.transport.abort()
     text = f"{broker.host}:{broker.port} is open"

@@ -146,6 +146,20 @@ class BoundedClient(Client):
             raise ConnectionAbortedError("given up")
         return dialled
 
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """Speak TLS; paho would leave the socket open where that fails."""
+        assert self._ssl_context is not None
+        secured = self._ssl_context.wrap_socket(
+            tcp_sock, server_hostname=self._broker.host, do_handshake_on_connect=False
+        )
+        try:
+            secured.settimeout(CONNECT_S)
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        return secured
+
     def _forget_dialled(self) -> None:
         """Close what `give_up` needed."""
         dialled, self._dialled = self._dialled, None

@@ -193,9 +193,9 @@ class Connection:
             dialling.add_done_callback(_thrown_away)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise unreachable(error, broker.host, broker.port) from error
+            raise unreachable(error, broker.host, broker.port, has_tls=broker.tls is not None) from error
         except (OSError, ValueError) as error:
-            raise unreachable(error, broker.host, broker.port) from error
+            raise unreachable(error, broker.host, broker.port, has_tls=broker.tls is not None) from error
 
     def _attach(self) -> None:
         sock = cast("socket.socket | None", self._client.socket())

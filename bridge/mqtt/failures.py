@@ -104,7 +104,7 @@ def ended(code: int, text: str) -> LinkError:
     return LinkError(f"the connection ended: {text or 'without a word'}")
 
 
-def unreachable(error: Exception, host: str, port: int) -> LinkError:
+def unreachable(error: Exception, host: str, port: int, *, has_tls: bool = False) -> LinkError:
     """Return the error for what happened before MQTT began."""
     where = f"{host}:{port}"
     if isinstance(error, ssl.SSLError):
@@ -115,6 +115,8 @@ def unreachable(error: Exception, host: str, port: int) -> LinkError:
         return LinkError(f"{where} does not answer")
     if isinstance(error, OSError) and error.errno is not None:
         hint = "; is the broker running there?" if error.errno == errno.ECONNREFUSED else ""
+        if has_tls and error.errno in (errno.ECONNRESET, errno.EPIPE):
+            return LinkError(f"{where} hung up; if it does not speak TLS, it is mqtt://")
         return LinkError(f"{where} cannot be reached: {os.strerror(error.errno)}{hint}")
     return LinkError(f"{where} cannot be reached: {error}")
 
@@ -150,5 +152,5 @@ def tls_failed(error: ssl.SSLError, where: str) -> LinkError:
         if name in reason:
             return LinkError(f"the broker refuses our certificate: it {meaning}", needs_hand=True)
     if "WRONG_VERSION_NUMBER" in reason or "UNEXPECTED_EOF" in reason or "RECORD_LAYER" in reason:
-        return LinkError(f"{where} does not speak TLS, or not with us; without TLS it is mqtt://", needs_hand=True)
+        return LinkError(f"{where} hung up; if it does not speak TLS, it is mqtt://", needs_hand=True)
     return LinkError(f"TLS with {where} failed: {reason.replace('_', ' ').lower()}", needs_hand=True)

@@ -125,7 +125,7 @@ class Link:
 
     async def run(self) -> None:
         """Keep a connection until cancelled; nothing that a broker does ends this."""
-        pause_s = _FIRST_PAUSE_S
+        pause_s = first_s = min(_FIRST_PAUSE_S, self._broker.longest_pause_s)
         while True:
             began_s = time.monotonic()
             problem = await self._try()
@@ -134,7 +134,7 @@ class Link:
                 # Two with one name throw each other out; without a pause they would do nothing else.
                 pause_s = max(pause_s, min(_TAKEN_OVER_PAUSE_S, self._broker.longest_pause_s * _HAND_FACTOR))
             elif held_s > _PROVEN_S:
-                pause_s = _FIRST_PAUSE_S
+                pause_s = first_s
             await self._pause(pause_s * random.uniform(0.5, 1.0))
             longest_s = self._broker.longest_pause_s
             pause_s = min(pause_s * 2, longest_s * _HAND_FACTOR if problem.needs_hand else longest_s)

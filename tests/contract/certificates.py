@@ -28,3 +28,16 @@ def certify(folder: Path, from_days: float = -1, to_days: float = 100, names: Na
         authority._sign(desk, folder / CA_KEY, by, "server", now_s + from_days * _DAY_S, now_s + to_days * _DAY_S)
         authority._put(desk / "key", folder / SERVER_KEY, 0o600)
         authority._put(desk / "signed", folder / SERVER_CERT, 0o644)
+
+
+def certify_client(folder: Path, target: Path, name: str, from_days: float = -1, to_days: float = 100) -> None:
+    """Have the authority in a folder sign a certificate that a client shows: `target`.pem and `target`.key."""
+    now_s = time.time()
+    with authority._desk(name, "DNS:localhost") as desk:
+        with (desk / "configuration").open("a") as configuration:
+            configuration.write("[client]\nkeyUsage = critical, digitalSignature\nextendedKeyUsage = clientAuth\n")
+        authority._make_key(desk / "key")
+        by = ("-cert", folder / CA_CERT)
+        authority._sign(desk, folder / CA_KEY, by, "client", now_s + from_days * _DAY_S, now_s + to_days * _DAY_S)
+        authority._put(desk / "key", target.with_suffix(".key"), 0o600)
+        authority._put(desk / "signed", target.with_suffix(".pem"), 0o644)

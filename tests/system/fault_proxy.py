@@ -23,11 +23,15 @@ class FaultProxy:
     Attributes:
         url: Where it listens.
         delay_s: How long each piece is held up.
+        bytes_per_s: How quick it is, each way; None for as quick as it goes.
+        attempts: How many connections were begun.
     """
 
     def __init__(self, target_port: int) -> None:
         self.url = ""
         self.delay_s = 0.0
+        self.bytes_per_s: float | None = None
+        self.attempts = 0
         self._target_port = target_port
         self._is_passing = asyncio.Event()
         self._is_passing.set()
@@ -66,6 +70,7 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.attempts += 1
         self._connections.add(task)
         # By `become`; asyncio would complain of it in the log.
         with suppress(asyncio.CancelledError):
@@ -90,8 +95,8 @@ class FaultProxy:
                     each.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while piece := await reader.read(65536):
-            await asyncio.sleep(self.delay_s)
+        while piece := await reader.read(65536 if self.bytes_per_s is None else 1):
+            await asyncio.sleep(self.delay_s + (1 / self.bytes_per_s if self.bytes_per_s else 0))
             await self._is_passing.wait()
             writer.write(piece)
             await writer.drain()
