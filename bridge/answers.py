@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _KEPT_ANSWERS = 64
 _KEPT_BYTES = 1024 * 1024
 _KNOWN_IDS = 2048
-# What is executed at one time.
-_MAX_RUNNING = 64
+# What is executed at one time: as much as another bridge has waiting.
+_MAX_RUNNING = 256
 
 # Asks nothing of the platform, only whether the other end is there.
 PING = "PING"
