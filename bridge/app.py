@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from bridge.access import Access
 from bridge.config import BadBridge, BridgeConfig, BrokerSettings
@@ -45,13 +46,22 @@ _TOKEN_FILE = "bridge-token"  # noqa: S105 - the name of the file
 _ADDRESS_FILE = "bridge-address"
 
 
-async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[str], None] | None = None) -> None:
+Look: TypeAlias = Callable[[], Awaitable[object]]
+
+
+async def serve(
+    config: BridgeConfig,
+    stop: asyncio.Event,
+    on_ready: Callable[[str], None] | None = None,
+    on_status: Callable[[Look | None], None] = lambda _: None,
+) -> None:
     """Run a bridge until `stop` is set.
 
     Args:
         config: Its settings.
         stop: Set from outside; the bridge then ends in order.
         on_ready: Called with the URL under which its base URLs are served.
+        on_status: Called with what returns the bridge's status, which can be written as JSON; with None when it ends.
 
     Raises:
         BadBridge: it cannot run with these settings.
@@ -65,7 +75,7 @@ async def serve(config: BridgeConfig, stop: asyncio.Event, on_ready: Callable[[s
         try:
             url = config.public_url or _url(config.host, tcp_port)
             async with (
-                _parts(config, url, token) as (dispatcher, store),
+                _parts(config, url, token, on_status) as (dispatcher, store),
                 HttpServer(dispatcher, [listening], _LIMITS),
             ):
                 # Where the command finds it, whichever port the system chose.
@@ -93,7 +103,9 @@ async def _is_damaged(store: Store, stop: asyncio.Event) -> bool:
 
 
 @asynccontextmanager
-async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tuple[Dispatcher, Store]]:
+async def _parts(
+    config: BridgeConfig, url: str, token: str, on_status: Callable[[Look | None], None]
+) -> AsyncIterator[tuple[Dispatcher, Store]]:
     """Wire the parts; those opened first are closed last."""
     authorities = None if config.ca_file is None else Authorities(config.ca_file)
     lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
@@ -112,7 +124,7 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tu
             return await (streams.play(remote, request) if is_stream else remote.executor.play(request))
 
         stations = [
-            Station(identity, broker.open(), config.topics, executor_of, play, tasks)
+            Station(identity, await asyncio.to_thread(broker.open), config.topics, executor_of, play, tasks)
             for identity, broker in _roles(config, store.store_id)
         ]
         telemetry.use(stations)
@@ -140,7 +152,11 @@ async def _parts(config: BridgeConfig, url: str, token: str) -> AsyncIterator[tu
         proxy = Proxy(remotes, token, relay, streams, Subscriptions())
         operation = Operation(url, config.platform, stations, joining, store, streams, telemetry)
         routes = PartyRoutes(proxy.routes(), operation.routes())
-        yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS), store
+        on_status(operation.status)
+        try:
+            yield Dispatcher(routes, TokenGate(token, config.free_from), _LIMITS), store
+        finally:
+            on_status(None)
 
 
 async def _restore(state_dir: Path, station: Station, tasks: Tasks) -> None:

@@ -58,6 +58,7 @@ class SiteStatus(Struct, kw_only=True):
     """
 
     name: str
+    link: str = ""
     state: str
     since: float | None
     software: str
@@ -185,6 +186,10 @@ class Operation:
         )
 
     async def _status(self, request: Request) -> Reply:
+        return json_reply(await self.status())
+
+    async def status(self) -> BridgeStatus:
+        """Return how the bridge is doing."""
         figures = await self._store.figures()
         lanes = [
             LaneStatus(
@@ -205,31 +210,30 @@ class Operation:
             )
             for (site, lane), one in sorted(figures.lanes.items())
         ]
-        return json_reply(
-            BridgeStatus(
-                url=self._url,
-                platform=self._platform,
-                store=self._store.store_id,
-                since=self._since_s,
-                links=[_link(station) for station in self._stations],
-                sites=[
-                    self._site(station, remote) for station in self._stations for remote in station.remotes.values()
-                ],
-                lanes=lanes,
-                streams=self._streams.count,
-                dead_letters=figures.dead_letters,
-                written_today_bytes=figures.written_today_bytes,
-                file_bytes=figures.file_bytes,
-                telemetry_passed_over=self._telemetry.passed_over,
-            )
+        return BridgeStatus(
+            url=self._url,
+            platform=self._platform,
+            store=self._store.store_id,
+            since=self._since_s,
+            links=[_link(station) for station in self._stations],
+            sites=[self._site(station, remote) for station in self._stations for remote in station.remotes.values()],
+            lanes=lanes,
+            streams=self._streams.count,
+            dead_letters=figures.dead_letters,
+            written_today_bytes=figures.written_today_bytes,
+            file_bytes=figures.file_bytes,
+            telemetry_passed_over=self._telemetry.passed_over,
         )
 
     def _site(self, station: Station, remote: Remote) -> SiteStatus:
         presence, access = remote.presence, remote.executor.access
+        # Without a broker nobody can tell who is there, and nobody can be reached.
+        link_away_since = station.link.figures.away_since
         return SiteStatus(
             name=remote.name,
-            state="connected" if remote.is_there else "away",
-            since=remote.since_s,
+            link=station.identity.name,
+            state="connected" if remote.is_there and link_away_since is None else "away",
+            since=remote.since_s if link_away_since is None or not remote.is_there else link_away_since,
             software="" if presence is None else presence.sw,
             agents=len(remote.agent_ids()),
             joined=remote.name in self._joining.joined,

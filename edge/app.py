@@ -33,6 +33,7 @@ from edge.launcher.supervision import supervise
 from edge.notify import Notifier
 from edge.reach import say_who_may
 from edge.runtime.announcements import Announcements
+from edge.runtime.beside import BridgeView
 from edge.runtime.connections import Connections
 from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
@@ -74,6 +75,7 @@ async def serve(
     limits: Limits | None = None,
     renewed: asyncio.Event | None = None,
     notifier: Notifier | None = None,
+    bridge: BridgeView | None = None,
 ) -> None:
     """Run a platform until `stop` is set.
 
@@ -84,6 +86,7 @@ async def serve(
         limits: Bounds of the HTTP server; None takes the contract's.
         renewed: Set from outside when the TLS certificate is to be read again; it is also seen by its files.
         notifier: Tells the service manager of life and end; open as long as this runs. None tells nobody.
+        bridge: Shows the bridge that runs beside it.
     Raises:
         BadSetting: it cannot run with these settings.
         OSError: its address cannot be listened on.
@@ -101,7 +104,7 @@ async def serve(
         async with (
             Watchdog(),
             _state(config, notifier) as database,
-            _parts(config, base_url, database, certificate) as parts,
+            _parts(config, base_url, database, certificate, bridge or BridgeView()) as parts,
         ):
             gate = _gate(config, base_url, parts.trust)
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
@@ -169,13 +172,12 @@ async def _state(config: PlatformConfig, notifier: Notifier) -> AsyncIterator[Da
 
 @asynccontextmanager
 async def _parts(
-    config: PlatformConfig, base_url: str, database: Database, certificate: Certificate | None
+    config: PlatformConfig, base_url: str, database: Database, certificate: Certificate | None, bridge: BridgeView
 ) -> AsyncIterator[_Parts]:
     """Wire the parts; those opened first are closed last."""
-    directory = Directory()
+    directory, history = Directory(), History(config.event_history_size)
     provisions = Provisions(directory, _own_provisions(config))
     facts = PlatformFacts(base_url, directory, provisions)
-    history = History(config.event_history_size)
     directory.on_change.append(Announcements(history).changed)
     settings = _trust_settings(config)
     async with (
@@ -220,6 +222,7 @@ async def _parts(
             requires_auth=config.require_auth,
             launchers=(bundled, processes, attached),
             images=processes.images,
+            bridge=bridge,
         )
         revival = Revival(deployment, session, processes, attached, limit_s)
         async with processes, _published_ports(config, base_url, directory, processes, http, certificate):

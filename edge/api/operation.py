@@ -18,7 +18,7 @@ MOST_LINES = 10_000
 
 
 class OperationHandlers:
-    """Handlers of `/edge/containers` and `/edge/images`."""
+    """Handlers of `/edge/containers`, `/edge/images` and `/edge/bridge`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -35,6 +35,10 @@ class OperationHandlers:
         source = self._platform.images
         offered: Sequence[OfferedImage] = [] if source is None else await source.offered()
         return json_reply(offered)
+
+    async def bridge(self, request: Request) -> Reply:
+        """`GET /edge/bridge`: links, sites and lanes of the bridge of this process; null if none runs in it."""
+        return json_reply(await self._platform.bridge.status())
 
     async def log(self, request: Request) -> Reply | StreamReply:
         """`GET /edge/containers/{id}/log`: the newest lines; with `follow` also what comes."""

@@ -65,6 +65,7 @@ def route_table(platform: Platform) -> RouteTable:
             _own("/edge/containers", operation.containers, USER, Kind.JSON),
             _own("/edge/containers/{id}/log", operation.log, USER, Kind.OCTETS),
             _own("/edge/connections", connections.statuses, USER, Kind.JSON),
+            _own("/edge/bridge", operation.bridge, USER, Kind.JSON),
             _own("/edge/images", operation.images, USER, Kind.JSON),
             *_pages(documents),
             Route(

@@ -7,13 +7,18 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.cli.bridge_settings import bridge_config
 from edge.cli.failures import Failed
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
 from edge.cli.serving import find_modules_in, serve_until_signal, set_up_log
 from edge.config import DEFAULT_URL, PlatformConfig, environment
+
+if TYPE_CHECKING:
+    from edge.runtime.beside import BridgeView
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,9 @@ async def _serve(config: PlatformConfig, stop: asyncio.Event) -> None:
     """Serve the platform, and the bridge where the file has one, until `stop` is set."""
     from edge.app import serve
     from edge.notify import Notifier
+    from edge.runtime.beside import BridgeView
 
+    view = BridgeView()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def announce(base_url: str) -> None:
@@ -49,15 +56,15 @@ async def _serve(config: PlatformConfig, stop: asyncio.Event) -> None:
         address.set_result(base_url)
 
     async with Notifier.from_environ(environment()) as notifier, asyncio.TaskGroup() as tasks:
-        bridge = tasks.create_task(_bridge(config, address, stop), name="bridge") if config.bridge else None
+        bridge = tasks.create_task(_bridge(config, address, stop, view), name="bridge") if config.bridge else None
         try:
-            await serve(config, stop, announce, renewed=_renewed(config), notifier=notifier)
+            await serve(config, stop, announce, renewed=_renewed(config), notifier=notifier, bridge=view)
         finally:
             if bridge is not None:
                 bridge.cancel()
 
 
-async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: asyncio.Event) -> None:
+async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: asyncio.Event, view: BridgeView) -> None:
     """Run the bridge beside the platform; whatever happens to it, the platform does not care."""
     from bridge.app import serve
     from bridge.config import BadBridge
@@ -65,7 +72,7 @@ async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: as
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
-            await serve(bridge_config(config, await address), stop)
+            await serve(bridge_config(config, await address), stop, on_status=partial(setattr, view, "look"))
         except Failed as failed:
             log.error("the bridge does not run: %s", failed.message)
         except BadBridge as error:

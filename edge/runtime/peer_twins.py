@@ -28,7 +28,7 @@ class PeerTwins:
         for url, first in sorted(twins - self._told):
             log.warning(
                 "%s is the same platform as %s: what is broadcast reaches it twice, and what it broadcasts may come"
-                " twice; keep one way: opaca-edge connections remove %s (one through a bridge comes back: remove the other)",
+                " twice; keep one way: opaca-edge connections remove %s, or the other if this one is through a bridge",
                 url, first, url,
             )  # fmt: skip
         self._told = twins

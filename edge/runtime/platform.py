@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from edge.model.descriptions import Connectivity, RuntimePlatform, timestamp
+from edge.runtime.beside import BridgeView
 from edge.runtime.directory import Directory
 from edge.runtime.provisions import Provisions
 
@@ -71,6 +72,7 @@ class Platform:
         requires_auth: Whether callers must log in.
         launchers: What tells an operator how containers are doing, in the order of showing.
         images: What native containers can be started from; None if nothing can.
+        bridge: The bridge of this process, if there is one.
     """
 
     facts: PlatformFacts
@@ -86,3 +88,4 @@ class Platform:
     requires_auth: bool
     launchers: Sequence[Inspectable] = ()
     images: ImageSource | None = None
+    bridge: BridgeView = field(default_factory=BridgeView)

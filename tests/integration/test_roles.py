@@ -73,6 +73,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/connections/notify"): Row("/connections/notify", ADMIN, 400, text="nonsense"),
     ("GET", "/edge/containers"): Row("/edge/containers", USER, 200),
     ("GET", "/edge/containers/{id}/log"): Row("/edge/containers/none/log", USER, 404),
+    ("GET", "/edge/bridge"): Row("/edge/bridge", USER, 200),
     ("GET", "/edge/connections"): Row("/edge/connections", USER, 200),
     ("GET", "/edge/images"): Row("/edge/images", USER, 200),
     ("GET", "/v3/api-docs/actions"): Row("/v3/api-docs/actions", GUEST, 200),

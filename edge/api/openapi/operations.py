@@ -313,6 +313,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         media=_PLAIN,
         errors=(404, 501),
     ),
+    ("GET", "/edge/bridge"): Operation(
+        id="getBridgeStatus",
+        tag="operation",
+        summary="Links, sites and lanes of the bridge that runs inside this platform; null if none does",
+        description=_NOT_OPACA,
+        result={"type": ["object", "null"]},
+    ),
     ("GET", "/edge/connections"): Operation(
         id="getConnectionStatuses",
         tag="operation",

@@ -1,6 +1,7 @@
 // Starts the page: facts of the platform, its containers, its events; keeps them fresh.
 
 import { getJson } from "./api.js";
+import { showBridge } from "./bridge.js";
 import { applyFilter, showContainers } from "./containers.js";
 import { byId, debounced, fill, make } from "./dom.js";
 import { followEvents } from "./events.js";
@@ -28,6 +29,7 @@ async function refresh() {
     showFacts(info, containers, agents);
     showContainers(containers);
     showMachine(containers);
+    showBridge();
   } catch (error) {
     failed(error);
   } finally {
