@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from importlib.resources import files
+from pathlib import Path
 
 from edge.errors import NotFound
 from edge.http.replies import JSON, Reply, text_reply
@@ -15,7 +15,8 @@ from edge.http.request import Request
 from edge.http.routes import RouteTable
 from edge.runtime.platform import Platform
 
-_STATIC = files("edge.api") / "static"
+# Not by importlib.resources, which loads zipfile and more: half a megabyte for a platform that shows no page.
+_STATIC = Path(__file__).parent / "static"
 _HTML = "text/html;charset=UTF-8"
 _TYPES = {
     ".html": _HTML,
