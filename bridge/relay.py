@@ -36,6 +36,8 @@ _PAUSE_S = 5.0
 # What became of messages that were taken is told this often at most.
 _TELL_EVERY_S = 2.0
 _QUEUE = 256
+# What is refused within this of the last one is the same burst.
+_BURST_S = 60.0
 _QUEUE_BYTES = 4 * 1024 * 1024
 # What is wrong with batches is said once each, at most so many of them.
 _SAID = 20
@@ -62,6 +64,7 @@ class Relay:
         self._tasks = tasks
         self._tap = tap
         self._ends: dict[str, _End] = {}
+        self._refused_s: dict[tuple[str, Lane], float] = {}
         store.on_renewed.append(self._renewed)
 
     def carrier(self, station: Station) -> Carrier:
@@ -77,9 +80,20 @@ class Relay:
         kind, _, name = route.partition(" /")[2].partition("/")
         name = unquote(name)
         lane = self._lanes.of(kind, name)
-        await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
+        try:
+            await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
+        except NotStored as error:
+            self._say_refused(remote.name, lane, error.message)
+            raise
         if self._tap is not None and kind == "broadcast":
             self._tap(remote, name, encode(message.payload))
+
+    def _say_refused(self, party: str, lane: Lane, why: str) -> None:
+        """Log that messages are refused, once for each burst: the figures count them."""
+        now_s, last_s = asyncio.get_running_loop().time(), self._refused_s.get((party, lane))
+        self._refused_s[party, lane] = now_s
+        if last_s is None or now_s - last_s > _BURST_S:
+            log.warning("messages to %s are refused: %s", party, why)
 
     def end_of(self, remote: Remote, station: Station) -> _End:
         """Return our end of the lanes with a party; made when it is first seen."""

@@ -168,7 +168,9 @@ async def test_telemetry_drops_its_oldest_and_both_ends_know_how_many(tmp_path: 
         assert (await home.figures(TELEMETRY)).fate.skipped == 200 - len(heard)
 
 
-async def test_a_lane_full_by_bytes_refuses_who_asks_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_lane_full_by_bytes_refuses_who_asks_and_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lanes = {"message": LaneSettings(max_mb=0.005)}
     async with both(tmp_path, lanes=lanes) as (_, cloud, home):
         home.end.link.down()
@@ -177,6 +179,9 @@ async def test_a_lane_full_by_bytes_refuses_who_asks_and_loses_nothing(tmp_path:
             for number in range(200):
                 await home.broadcast("temp", number)
                 accepted += 1
+        with pytest.raises(Refused):
+            await home.broadcast("temp", 200)
+        assert caplog.text.count("are refused") == 1  # once for the whole burst
         home.end.link.up()
         await all_is_told(home)
         assert cloud.heard("temp") == list(range(accepted))
