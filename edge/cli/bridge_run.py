@@ -29,4 +29,4 @@ def run(arguments: argparse.Namespace) -> None:
     async def until(stop: asyncio.Event) -> None:
         await serve(settings, stop, announce)
 
-    serve_until_signal(until, settings.tcp_port)
+    serve_until_signal(until, settings.tcp_port, "[bridge] listen")

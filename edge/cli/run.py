@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge.cli.bridge_settings import bridge_config
 from edge.cli.failures import Failed
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
-from edge.cli.serving import find_modules_in, serve_until_signal, set_up_log
+from edge.cli.serving import ADDRESS_ERRORS, address_problem, find_modules_in, serve_until_signal, set_up_log
 from edge.config import DEFAULT_URL, PlatformConfig, environment
 
 if TYPE_CHECKING:
@@ -69,16 +69,21 @@ async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: as
     from bridge.app import serve
     from bridge.config import BadBridge
 
-    pause_s = _FIRST_PAUSE_S
+    pause_s, tcp_port = _FIRST_PAUSE_S, 0
     while True:
         try:
-            await serve(bridge_config(config, await address), stop, on_status=partial(setattr, view, "look"))
+            settings = bridge_config(config, await address)
+            tcp_port = settings.tcp_port
+            await serve(settings, stop, on_status=partial(setattr, view, "look"))
         except Failed as failed:
             log.error("the bridge does not run: %s", failed.message)
         except BadBridge as error:
             log.error("the bridge does not run; it is tried again in %.0f s: %s", pause_s, error)
-        except Exception:
-            log.exception("the bridge failed; it is started again in %.0f s", pause_s)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in ADDRESS_ERRORS:
+                log.error("the bridge does not run: %s", address_problem(error, tcp_port, "[bridge] listen"))
+            else:
+                log.exception("the bridge failed; it is started again in %.0f s", pause_s)
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 

@@ -19,12 +19,13 @@ from edge.settings import BadSetting
 Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 
 
-def serve_until_signal(serve: Serve, tcp_port: int) -> None:
+def serve_until_signal(serve: Serve, tcp_port: int, setting: str = "--port") -> None:
     """Run a server; SIGINT and SIGTERM set its stop event, a second signal ends the process at once.
 
     Args:
         serve: Serves until the event is set.
         tcp_port: Where it listens, to say who has the port if it is taken.
+        setting: What names another port.
     Raises:
         Failed: its address cannot be listened on, or a part of it failed.
     """
@@ -54,26 +55,28 @@ def serve_until_signal(serve: Serve, tcp_port: int) -> None:
             raise Failed(first.message) from error
         if isinstance(first, BadSetting):
             raise first from error
-        if isinstance(first, OSError) and first.errno in _ADDRESS_ERRORS:
-            raise Failed(_address_problem(first, tcp_port)) from error
+        if isinstance(first, OSError) and first.errno in ADDRESS_ERRORS:
+            raise Failed(address_problem(first, tcp_port, setting)) from error
         raise
 
 
-_ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
 
-def _address_problem(error: OSError, tcp_port: int) -> str:
+def address_problem(error: OSError, tcp_port: int, setting: str = "--port") -> str:
+    """Say why an address cannot be listened on, and what names another."""
     if error.errno == errno.EADDRINUSE:
         from edge.cli.port_owner import port_owner
 
         owner = port_owner(tcp_port)
         return (
-            f"port {tcp_port} is taken{f' by {owner}' if owner else ''}; stop that or choose another with --port"
+            f"port {tcp_port} is taken{f' by {owner}' if owner else ''}; stop that or choose another with {setting}"
             " (0 takes a free one)"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"port {tcp_port} needs more rights: choose one from 1024 up with --port"
-    return f"the address to listen on is none of this machine's; choose another with --host ({error.strerror})"
+        return f"port {tcp_port} needs more rights: choose one from 1024 up with {setting}"
+    setting = "--host" if setting == "--port" else setting
+    return f"the address to listen on is none of this machine's; choose another with {setting} ({error.strerror})"
 
 
 def _first(error: BaseException) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.contract.running import platform_process
 from tests.system.brokers import broker
 from tests.system.browser import CHROMIUM, browser
-from tests.system.sites import pair
+from tests.system.sites import configuration, pair, running, until
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
@@ -35,6 +36,22 @@ async def test_the_page_draws_the_bridge_and_what_waits_while_the_broker_is_away
             await tab.until(f"{TEXT}.includes('is the broker running there?')")
             await tab.picture(Path(pictures or tmp_path) / "bridge-away.png")
             assert tab.complaints == []
+
+
+async def test_a_bridge_whose_port_is_taken_says_by_whom_and_the_platform_runs_without(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        tcp_port = taken.getsockname()[1]
+        bridge = f'[bridge]\nlisten = "127.0.0.1:{tcp_port}"\n'
+        configuration(tmp_path, "home", bridge + '[bridge.device]\nsite = "home"\nbroker = "mqtt://127.0.0.1:1"\n')
+        async with running(tmp_path) as home:
+
+            async def is_told() -> bool:
+                return f"port {tcp_port} is taken by" in home.process.log
+
+            await until(is_told, "it is said who has the port")
+            assert "[bridge] listen" in home.process.log
+            assert "Traceback" not in home.process.log
+            assert (await home.ask("GET", "/edge/bridge")).json is None
 
 
 async def test_a_platform_without_bridge_shows_none(tmp_path: Path) -> None:

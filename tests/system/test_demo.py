@@ -144,11 +144,11 @@ def test_a_part_that_dies_is_named_with_what_it_said_last(open_folder: Path) -> 
 def test_a_taken_port_is_named_before_anything_is_started(
     which: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        tcp_port = taken.getsockname()[1]
+    tcp_port = two_free_ports()
+    with socket.create_server(("127.0.0.1", tcp_port + which)):
         monkeypatch.setattr(demo, "Parts", None)
-        assert main(["demo", "--port", str(tcp_port - which)]) == 1
-    assert f"port {tcp_port} is taken by" in capsys.readouterr().err
+        assert main(["demo", "--port", str(tcp_port)]) == 1
+    assert f"port {tcp_port + which} is taken by" in capsys.readouterr().err
 
 
 def test_without_mosquitto_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
