@@ -185,7 +185,7 @@ async def test_a_lane_full_by_bytes_refuses_who_asks_and_loses_nothing(
         home.end.link.up()
         await all_is_told(home)
         assert cloud.heard("temp") == list(range(accepted))
-        assert (await home.figures()).refused == 1
+        assert (await home.figures()).refused == 2
 
 
 async def test_a_disk_without_room_refuses_at_the_source_and_says_so_to_the_other_end(tmp_path: Path) -> None:
