@@ -46,14 +46,14 @@ class Access:
         >>> access.refuses("DELETE /containers/x")
         'is nothing that a bridge plays'
         >>> Access().refuses("POST /send/x")
-        'is refused: this platform allows it nothing yet ([bridge] allow)'
+        'is refused: this platform allows it nothing yet ([bridge.gateway.sites.<name>] role, allow)'
         """
         method, _, path = route.partition(" ")
         name = path.strip("/")
         if (method, name.partition("/")[0]) not in _PLAYED or not _is_plain(path):
             return "is nothing that a bridge plays"
         if self.role is None:
-            return "is refused: this platform allows it nothing yet ([bridge] allow)"
+            return "is refused: this platform allows it nothing yet ([bridge.gateway.sites.<name>] role, allow)"
         plain = unquote(name)
         if any(fnmatchcase(plain, pattern) or fnmatchcase(plain, f"{pattern}/*") for pattern in self.allow):
             return None

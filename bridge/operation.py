@@ -246,6 +246,8 @@ class Operation:
 
     async def _queue(self, request: Request) -> Reply:
         site, lane = request.query.text("site"), request.query.text("lane")
+        if site is not None:
+            self._check_known(site)
         lanes = list(Lane) if lane is None else [_lane(lane)]
         sites = sorted(self._store.outbox.sites()) if site is None else [site]
         waiting = [
@@ -278,6 +280,12 @@ class Operation:
         ]
         return json_reply(Queue(waiting=waiting[:_MOST], refused=refused))
 
+    def _check_known(self, site: str) -> None:
+        """Raise `NotFound` if nobody of this name was ever seen, or sent to."""
+        known = {name for station in self._stations for name in station.remotes} | set(self._store.outbox.sites())
+        if site not in known:
+            raise NotFound(f"this bridge knows no site {site!r}; it knows {', '.join(sorted(known)) or 'nobody yet'}")
+
     async def _ping(self, request: Request) -> Reply:
         """Answer with the milliseconds that a question to a party and its answer take."""
         name = request.parameters["site"]
@@ -297,8 +305,7 @@ class Operation:
 
     async def _drop(self, request: Request) -> Reply:
         site, lane = request.parameters["site"], _lane(request.parameters["lane"])
-        if site not in self._store.outbox.sites():
-            raise NotFound(f"nothing was ever sent to {site!r}")
+        self._check_known(site)
         seq = request.query.integer("seq", 0)
         return json_reply(await self._store.outbox.drop(site, lane, seq or None))
 
@@ -311,7 +318,7 @@ def _link(station: Station) -> LinkStatus:
         broker=station.link.where,
         connected_since=figures.connected_since,
         away_since=figures.away_since,
-        problem=figures.problem or station.problem,
+        problem=figures.problem or station.problem or figures.doubt,
         attempts=figures.attempts,
         connections=figures.connections,
         mqtt="5" if station.link.is_v5 else "3.1.1",

@@ -71,7 +71,9 @@ def test_a_site_that_was_added_is_let_in_and_kept_apart(desk: Desk) -> None:
     refused = desk.tested(device(desk), expect=1)
     assert refused["login"][0] is False
     assert "broker add" in refused["login"][1]
-    desk.edge("broker", "add", "home", "--folder", str(desk.broker), "-o", "home.password")
+    said = desk.edge("broker", "add", "home", "--folder", str(desk.broker), "-o", "home.password")
+    assert '[bridge.device]\nsite = "home"\ngateway = "cloud"' in said
+    assert '[bridge.gateway.sites.home]\nrole = "USER"' in said
     assert (desk.folder / "home.password").stat().st_mode & 0o777 == 0o600
     deadline = time.monotonic() + 10
     while b"Reloading config" not in (desk.folder / "log").read_bytes():
