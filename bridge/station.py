@@ -9,9 +9,10 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from bridge.answers import Answers
+from bridge.answers import PING, Answers
 from bridge.calls import Calls
 from bridge.clock import tick_ms
 from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
@@ -254,10 +255,8 @@ class Station:
     async def _listen(self, remote: Remote, epoch: int) -> None:
         """Find out that a party is there but cannot be heard: brokers drop without a word what is not allowed."""
         presence, heard = remote.presence, remote.heard
-        while True:
-            await asyncio.sleep(_HEARD_S)
-            if remote.presence is not presence or epoch != self._epoch or not self.link.is_up:
-                return
+        await asyncio.sleep(_HEARD_S)
+        while remote.presence is presence and epoch == self._epoch and self.link.is_up:
             if remote.heard != heard:
                 remote.complain("")
                 return
@@ -265,6 +264,9 @@ class Station:
                 "it is there, but nothing of it is heard: look whether the broker's access list lets it write, and"
                 f" us read, {remote.wires.heard}"
             )
+            with suppress(OpacaError):  # an answer says that it was mended
+                await remote.call(PING, limit_s=_HEARD_S)
+            await asyncio.sleep(_HEARD_S)
 
     def _received(self, incoming: Incoming) -> None:
         """Take one message; whatever a stranger sends, it is named once, acknowledged and forgotten."""

@@ -21,13 +21,15 @@ log = logging.getLogger(__name__)
 
 # Longest wait for a TCP connection, and for each step of TLS.
 CONNECT_S = 10.0
-# What this side takes in one packet; a broker of MQTT 5 then delivers nothing larger.
+# What this side takes in one packet; larger ones are read and thrown away.
 MAX_PACKET_BYTES = 256 * 1024
 # Read at once: a header that promises 256 MB shall not have as much memory set aside.
 _READ_BYTES = 16 * 1024
 # Of a packet that is too large only as much is kept as says what it is: its topic.
 _HEAD_BYTES = 70 * 1024
-_PUBLISH = 0x30
+_PUBLISH, _PUBACK = 0x30, 0x40
+# The reason code of MQTT 5 that says nothing but that it failed.
+_FAILURE = 0x80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class BoundedClient(Client):
     Attributes:
         tls_problem: What TLS complained of; paho only says that the connection was lost.
         too_large: How many packets were passed over.
+        refusals: Why messages were refused, by packet identifier; whoever is told takes it out.
     """
 
     def __init__(self, broker: Broker, will: Will | None, *, is_v5: bool, window: int) -> None:
@@ -105,6 +108,7 @@ class BoundedClient(Client):
             self.will_set(will.topic, will.payload, qos=1, retain=True)
         self.tls_problem: ssl.SSLError | None = None
         self.too_large = 0
+        self.refusals: dict[int, int] = {}
         self._dialled: socket.socket | None = None
         self._is_given_up = False
 
@@ -115,7 +119,8 @@ class BoundedClient(Client):
         if self._is_v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = self._window
-            properties.MaximumPacketSize = MAX_PACKET_BYTES
+            # No maximum packet size: what Mosquitto then drops stays among what it holds to be under way, and after 64
+            # of them nothing comes any more. They are passed over here.
         try:
             self.connect(
                 broker.host,
@@ -183,6 +188,7 @@ class BoundedClient(Client):
     def _packet_handle(self) -> MQTTErrorCode:
         packet: Any = self._in_packet
         if packet["remaining_length"] <= MAX_PACKET_BYTES:
+            self._note_refusal(packet)
             return super()._packet_handle()
         self.too_large += 1
         head, size_bytes = bytes(packet["packet"]), packet["remaining_length"]
@@ -197,3 +203,10 @@ class BoundedClient(Client):
             # Unconfirmed it would take a place among what may be under way, for ever.
             self.ack(int.from_bytes(head[2 + topic_bytes : 4 + topic_bytes], "big"), qos)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _note_refusal(self, packet: Any) -> None:
+        """Take down why a message is refused: Mosquitto gives reasons that paho takes for broken packets."""
+        body = packet["packet"]
+        if packet["command"] & 0xF0 == _PUBACK and len(body) > 2 and body[2] >= _FAILURE:
+            self.refusals[int.from_bytes(body[:2], "big")] = body[2]
+            body[2] = _FAILURE

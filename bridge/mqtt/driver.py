@@ -310,11 +310,12 @@ class Connection:
         self._end(LinkError("the connection ended") if is_ours else ended(reason.value, str(reason)))
 
     def _published(self, client: Client, data: object, mid: int, reason: Any, properties: Any) -> None:
+        code = self._client.refusals.pop(mid, None)
         confirmation = self._confirmations.get(mid)
         if confirmation is None or confirmation.done():
             return
-        if reason is not None and reason.is_failure:
-            confirmation.set_exception(not_taken(reason.value, str(reason)))
+        if code is not None:
+            confirmation.set_exception(not_taken(code, f"reason {code:#x}"))
         else:
             confirmation.set_result(None)
 

@@ -23,6 +23,8 @@ _HAND_FACTOR = 5
 _PROVEN_S = 30.0
 # Thrown out by another one of the same name: not back before this, and later every time, unless it held for so long.
 _TAKEN_OVER_PAUSE_S = 10.0
+# So many connections in a row that did not prove themselves are strange.
+_SHORT = 3
 _SETTLED_S = 900.0
 
 
@@ -36,6 +38,7 @@ class LinkFigures:
         problem: Why there is none, in words; empty if there is one.
         attempts: How often it was tried since the last connection.
         connections: How many connections there have been.
+        doubt: What may be wrong though there is a connection: the last ones ended soon, without a word.
     """
 
     connected_since: float | None = None
@@ -43,6 +46,7 @@ class LinkFigures:
     problem: str = "not tried yet"
     attempts: int = 0
     connections: int = 0
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class Link:
         # The broker has said that it does not speak MQTT 5.
         self._is_older = False
         self._said = ""
+        self._short = self._counted = 0
         self._hurry = asyncio.Event()
 
     @property
@@ -130,6 +135,7 @@ class Link:
             began_s = time.monotonic()
             problem = await self._try()
             held_s = time.monotonic() - began_s
+            self._count_short(problem, held_s)
             if problem.is_taken_over and held_s < _SETTLED_S:
                 # Two with one name throw each other out; without a pause they would do nothing else.
                 pause_s = max(pause_s, min(_TAKEN_OVER_PAUSE_S, self._broker.longest_pause_s * _HAND_FACTOR))
@@ -139,6 +145,22 @@ class Link:
             longest_s = self._broker.longest_pause_s
             pause_s = min(pause_s * 2, longest_s * _HAND_FACTOR if problem.needs_hand else longest_s)
             await self._look_again()
+
+    def _count_short(self, problem: LinkError, held_s: float) -> None:
+        """Notice what looks as if two used one name: Mosquitto 2.0 throws one of them out without a word."""
+        if self.figures.connections == self._counted:
+            return
+        self._counted = self.figures.connections
+        self._short = self._short + 1 if held_s < _PROVEN_S and not problem.needs_hand else 0
+        doubt = ""
+        if self._short >= _SHORT:
+            doubt = (
+                f"the last {self._short} connections ended soon after they were made ({problem}); does another bridge"
+                f" use the name {self._broker.user}?"
+            )
+            if not self.figures.doubt:
+                log.warning("%s: %s", self._name, doubt)
+        self.figures.doubt = doubt
 
     async def _try(self) -> LinkError:
         """Connect and return why it ended, or why there was nothing; with the older version if the new is refused."""

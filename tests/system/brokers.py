@@ -88,6 +88,11 @@ class Mosquitto:
                 assert time.monotonic() < deadline, self.log
                 time.sleep(0.02)
 
+    def reload(self) -> None:
+        """Have it read its files again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it."""
         if self._process is not None:
