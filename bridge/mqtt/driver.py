@@ -32,6 +32,8 @@ _WINDOW = 64
 # What may wait for a slow socket until publishing waits.
 _MAX_WAITING = 256
 _HOUSEKEEPING_S = 1.0
+# The reason code of MQTT 5 for silence, with which paho tells of it as well.
+_KEEP_ALIVE = 0x8D
 
 
 @dataclass(slots=True)
@@ -306,8 +308,12 @@ class Connection:
         self._greeting.set_result(None)
 
     def _disconnected(self, client: Client, data: object, flags: Any, reason: Any, properties: Any) -> None:
-        is_ours = not getattr(flags, "is_disconnect_packet_from_server", False)
-        self._end(LinkError("the connection ended") if is_ours else ended(reason.value, str(reason)))
+        if getattr(flags, "is_disconnect_packet_from_server", False):
+            self._end(ended(reason.value, str(reason)))
+        elif reason.value == _KEEP_ALIVE:
+            self._end(LinkError(f"nothing was heard of {self._broker.where} in time"))
+        else:
+            self._end(LinkError("the connection ended without a word"))
 
     def _published(self, client: Client, data: object, mid: int, reason: Any, properties: Any) -> None:
         code = self._client.refusals.pop(mid, None)

@@ -100,5 +100,6 @@ class FaultProxy:
             await self._is_passing.wait()
             writer.write(piece)
             await writer.drain()
+        await self._is_passing.wait()
         with suppress(OSError):
             writer.write_eof()
