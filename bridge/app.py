@@ -111,7 +111,7 @@ async def _parts(
     lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
     async with (
         LocalPlatform(config.platform, config.administrator, authorities, url) as platform,
-        Store(config.state_dir / "bridge.db", lanes.policy) as store,
+        Store(config.state_dir / "bridge.db", lanes.policy, floor_bytes=int(config.keep_free_mb * 1_000_000)) as store,
         Tasks() as tasks,
     ):
         executor_of = partial(_executor, config, platform)

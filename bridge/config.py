@@ -153,6 +153,7 @@ class BridgeConfig:
         administrator: Who manages connections there; None without authentication.
         ca_file: Authorities to trust if that platform speaks https.
         state_dir: Where its queues and its token are.
+        keep_free_mb: What the queues leave free of that disk, in MB.
         software: Shown to the other end.
         host: Where its own base URLs are served.
         tcp_port: As above; 0 lets the system choose.
@@ -166,6 +167,7 @@ class BridgeConfig:
 
     platform: str
     state_dir: Path
+    keep_free_mb: float = 64.0
     software: str = "opaca-edge"
     administrator: Administrator | None = None
     ca_file: Path | None = None
@@ -232,11 +234,11 @@ def load_bridge(
         "listen", values.endpoint, "an address and a port such as 127.0.0.1:8070", ("127.0.0.1", 8070)
     )
     device, gateway = table.table("device"), table.table("gateway")
-    root = table.take("root", lambda value: Topics(values.text(value)), "a root such as opaca", Topics())
     lanes = table.table("lanes")
     found: dict[str, Any] = {
         "platform": table.take("platform", values.base_url, "a URL such as http://127.0.0.1:8000", platform_url),
         "state_dir": table.take("state_dir", table.path, "a folder", state_dir),
+        "keep_free_mb": table.take("keep_free_mb", values.positive, "megabytes above 0", 64.0),
         "administrator": _administrator(table) or administrator,
         "software": software,
         "ca_file": table.take("ca_file", table.path, "a PEM file", None),
@@ -244,7 +246,7 @@ def load_bridge(
         "tcp_port": port,
         "public_url": table.take("public_url", values.base_url, "a URL such as http://bridge:8070", None),
         "free_from": table.take("free_from", values.networks, "networks such as 172.17.0.0/16", FREE_FROM),
-        "topics": root,
+        "topics": table.take("root", lambda value: Topics(values.text(value)), "a root such as opaca", Topics()),
         "device": None if device is None else _device(device),
         "gateway": None if gateway is None else _gateway(gateway),
         "lanes": {name: _lane(lanes, name) for name in _LANES},

@@ -72,7 +72,10 @@ class SiteStatus(Struct, kw_only=True):
 
 
 class LaneStatus(Struct, kw_only=True):
-    """One lane with one party, both ways: what waits to be sent, and what waits to be played."""
+    """One lane with one party, both ways: what waits to be sent, and what waits to be played.
+
+    `there` says what became of what arrived: played, refused, expired and never come, as the party says.
+    """
 
     site: str
     lane: str
@@ -88,6 +91,7 @@ class LaneStatus(Struct, kw_only=True):
     played: int
     dead: int
     missed: dict[str, int]
+    there: dict[str, int] = {}
 
 
 class BridgeStatus(Struct, kw_only=True):
@@ -207,6 +211,12 @@ class Operation:
                 played=one.played,
                 dead=one.dead,
                 missed=one.missed,
+                there={
+                    "played": one.fate.played,
+                    "refused": one.fate.dead,
+                    "expired": one.fate.expired,
+                    "skipped": one.fate.skipped,
+                },
             )
             for (site, lane), one in sorted(figures.lanes.items())
         ]

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientError, ClientSession
@@ -39,6 +40,18 @@ def spoil(path: Path) -> None:
             file.seek((root - 1) * 1024)
             file.write(b"\xff" * 1024)
         other.execute("INSERT OR REPLACE INTO facts VALUES ('another', 'hand')")
+
+
+async def status(state_dir: Path, session: ClientSession) -> dict[str, Any] | None:
+    """What the bridge says of itself; None while it begins anew."""
+    files = [state_dir / name for name in ("bridge-address", "bridge-token")]
+    url, token = [(await asyncio.to_thread(each.read_text)).strip() for each in files]
+    try:
+        async with session.get(f"{url}/_bridge/status", headers={"Authorization": f"Bearer {token}"}) as answer:
+            told: dict[str, Any] | None = await answer.json() if answer.status == 200 else None
+            return told
+    except ClientError:
+        return None
 
 
 async def test_a_database_damaged_in_use_is_replaced_and_what_waited_in_it_is_reported_lost(
@@ -82,25 +95,16 @@ async def test_a_database_damaged_in_use_is_replaced_and_what_waited_in_it_is_re
         first = presences()[-1].st
         await asyncio.to_thread(spoil, path)
 
-        async def status() -> dict[str, object] | None:
-            """What the bridge says of itself; None while it begins anew."""
-            files = [config.state_dir / name for name in ("bridge-address", "bridge-token")]
-            url, token = [(await asyncio.to_thread(each.read_text)).strip() for each in files]
-            try:
-                async with session.get(f"{url}/_bridge/status", headers={"Authorization": f"Bearer {token}"}) as answer:
-                    return await answer.json() if answer.status == 200 else None
-            except ClientError:
-                return None
-
         async def has_another_store() -> bool:
-            told = await status()
+            told = await status(config.state_dir, session)
             return told is not None and told["store"] != first
 
         await until(has_another_store, "another store", 10.0)
         await until(lambda: is_there(2), "the other end is told the store's new name", 10.0)
-        told = await status()
+        told = await status(config.state_dir, session)
         assert told is not None
-        assert told["lanes"][0]["lost"] == {"damaged": WAITING}  # type: ignore[index]
+        assert told["lanes"][0]["lost"] == {"damaged": WAITING}
+        assert told["lanes"][0]["there"] == {"played": 0, "refused": 0, "expired": 0, "skipped": 0}
         await connection.deliver("opaca/v1/_gw/cloud/st", b'{"on":1,"ep":7,"kind":"gateway"}', retain=True)
         await until(is_reported, "the loss is reported to the other end", 10.0)
         assert not serving.done()

@@ -38,7 +38,7 @@ def test_a_device_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert config.device.access.refuses("POST /invoke/GetLevel/tank") is None
     assert config.device.access.refuses("POST /invoke/Water") is not None
     assert config.lanes["alarm"].channels == ("alarm-*",)
-    assert (config.host, config.tcp_port) == ("127.0.0.1", 8070)
+    assert (config.host, config.tcp_port, config.keep_free_mb) == ("127.0.0.1", 8070, 64)
 
 
 def test_a_site_that_nobody_named_may_only_be_seen(tmp_path: Path) -> None:
