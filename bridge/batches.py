@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bridge import envelope
+from bridge.clock import tick_ms
 from bridge.envelope import Unreadable
 from bridge.store import LAST_SEQ, Batch, Event, Fate, Lane, Loss, Numbered, Taken
 
@@ -47,6 +48,7 @@ def on_the_wire(batch: Batch, store_id: str) -> envelope.Batch:
         ],
         a=batch.acknowledged_seq,
         t=batch.sent_ms,
+        u=tick_ms(),
         k=batch.tag,
     )
 

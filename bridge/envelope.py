@@ -150,6 +150,7 @@ class Batch(_Message):
         lost: Why others are missing.
         a: What the sender knows to be acknowledged.
         t: When it was made, in Unix ms by the sender's clock.
+        u: When it was made, in ms since whenever: says how long it was under way, also when that clock is set.
         k: Tells its last event from every other with that number; comes back with the mark.
     """
 
@@ -160,6 +161,7 @@ class Batch(_Message):
     lost: list[Lost] = []
     a: int = 0
     t: int = 0
+    u: int = 0
     k: int = 0
 
 

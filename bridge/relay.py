@@ -333,7 +333,7 @@ class _End:
     async def _take(self, lane: Lane, incoming: Incoming) -> None:
         message = read(self._station.large.whole(self._remote.name, incoming.payload), envelope.Batch)
         inbox, name = self._store.inbox, self._remote.name
-        age_ms = self._age.of(message.t)
+        age_ms = self._age.of(message.u)
         if message.t > 0:
             inbox.clock_known(name, message.t + age_ms)
         try:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # A description is deflated above 8 KiB; what it may be unpacked is bounded, as is everything that strangers send.
 _DEFLATE_FROM_BYTES = 8 * 1024
+_MINUTE_S = 60.0
+_MOST_TOLD = 20
 MAX_INFO_BYTES = 4 * 1024 * 1024
 
 
@@ -59,6 +61,7 @@ class Remote:
         self.description: RuntimePlatform | None = None
         self.problem = ""
         self.heard = 0
+        self._minute_s, self._told = float("-inf"), 0
         self.is_removed = False
         self.on_change: list[Callable[[], None]] = []
         self.link_problem: Callable[[], str] = lambda: ""
@@ -120,13 +123,13 @@ class Remote:
         is_new = bool(presence.on) and (known is None or not known.on or known.ep != presence.ep)
         if is_new:
             self.away_since_s, self.since_s = None, time.time()
-            log.info("%s is there", self.name)
+            self._tell("is there")
             # Whoever waits for the connection before this one waits in vain.
             self.calls.give_up("has connected anew")
             self._changed()
         elif not presence.on and (known is None or known.on):
             self.away_since_s = self.since_s = time.time()
-            log.info("%s is away", self.name)
+            self._tell("is away")
             self.calls.give_up("went away")
             self._changed()
         return is_new
@@ -161,6 +164,17 @@ class Remote:
         if self.description is None:
             return set()
         return {agent.agent_id for container in self.description.containers for agent in container.agents}
+
+    def _tell(self, what: str) -> None:
+        """Log that it came or went; one that does so all the time fills no log."""
+        now_s = time.monotonic()
+        if now_s - self._minute_s > _MINUTE_S:
+            self._minute_s, self._told = now_s, 0
+        self._told += 1
+        if self._told <= _MOST_TOLD:
+            log.info("%s %s", self.name, what)
+        elif self._told == _MOST_TOLD + 1:
+            log.warning("%s comes and goes all the time; no more is said of it for a minute", self.name)
 
     def _changed(self) -> None:
         for tell in list(self.on_change):

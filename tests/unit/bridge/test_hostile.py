@@ -11,15 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bridge import chunks
 from bridge.chunks import Flag, pack
+from bridge.config import LaneSettings
 from bridge.envelope import Answer, Batch, Credit, Event, Mark, Presence, Request, Unreadable, read, write
 from bridge.mqtt.topics import Topics, is_site
 from bridge.remote import inflated
-from tests.unit.bridge.places import Place, both, hurry
-from tests.unit.bridge.wire import GATEWAY, INFO, SITE, settle, until
+from bridge.store import Clock
+from tests.unit.bridge.places import Place, both, have_met, hurry, place
+from tests.unit.bridge.wire import GATEWAY, INFO, SITE, Air, settle, until
 
 NASTY: list[Any] = [
     None, True, -1, 0, 2**31, 2**53 + 1, 2**63, 2**64, -(2**70), 10**400, 1e308, -1e308, 0.1, "", " ", "\x00",
@@ -198,3 +201,47 @@ async def test_a_site_that_floods_is_counted_and_holds_up_nobody(
         assert len(cloud.end.played) < 5000
         assert cloud.end.station.passed_over > 1000
         await can_still_work(cloud, home)
+
+
+class _SetClock(Clock):
+    """A time of day that is hours off, and set while it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.off_s = 10 * 3600.0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + int(self.off_s * 1000)
+
+
+async def test_clocks_that_are_hours_off_or_set_meanwhile_make_nothing_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    air, clock, lanes = Air(), _SetClock(), {"message": LaneSettings(expires_s=60)}
+    async with (
+        place(air, tmp_path, GATEWAY, lanes=lanes) as cloud,
+        place(air, tmp_path, SITE, lanes=lanes, clock=clock) as home,
+    ):
+        await have_met(cloud, home)
+        for number, off_s in enumerate((10 * 3600.0, -10 * 3600.0, 5 * 3600.0)):
+            clock.off_s = off_s
+            await home.broadcast("up", number)
+            await cloud.broadcast("down", number)
+            await until(lambda count=number + 1: len(cloud.heard("up")) == len(home.heard("down")) == count)
+        answer = await cloud.end.other.call("POST /invoke/A", limit_s=5, begin_within_s=1)
+        assert answer.s == 200
+
+
+async def test_a_batch_that_was_under_way_for_long_has_grown_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    async with both(tmp_path) as (air, cloud, _):
+        topic, now_ms = f"opaca/v1/{SITE}/up/ev/message", 1_000_000
+        for number, made_ms in ((1, now_ms), (2, now_ms - 100_000), (3, now_ms + 50)):
+            event = Event(n=number, route="POST /broadcast/late", b=msgspec.Raw(b'{"payload":%d}' % number), x=60.0)
+            air.publish(topic, write(Batch(st="s", p=number - 1, z=number, ev=[event], t=5, u=made_ms)))
+            await settle()
+        await until(lambda: 3 in cloud.heard("late"))
+        assert cloud.heard("late") == [1, 3]
