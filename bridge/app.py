@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bridge.access import Access
-from bridge.config import BadBridge, BridgeConfig, BrokerSettings
+from bridge.config import BadBridge, BridgeConfig
 from bridge.envelope import Answer, Request
 from bridge.executor import Executor
 from bridge.gate import TokenGate
@@ -109,6 +109,8 @@ async def _parts(
     """Wire the parts; those opened first are closed last."""
     authorities = None if config.ca_file is None else Authorities(config.ca_file)
     lanes = Lanes(config.lanes, gateway=None if config.device is None else config.device.gateway)
+    roles = [role for role in (config.device, config.gateway) if role is not None]
+    brokers = [await asyncio.to_thread(role.broker.open) for role in roles]
     async with (
         LocalPlatform(config.platform, config.administrator, authorities, url) as platform,
         Store(config.state_dir / "bridge.db", lanes.policy, floor_bytes=int(config.keep_free_mb * 1_000_000)) as store,
@@ -124,8 +126,8 @@ async def _parts(
             return await (streams.play(remote, request) if is_stream else remote.executor.play(request))
 
         stations = [
-            Station(identity, await asyncio.to_thread(broker.open), config.topics, executor_of, play, tasks)
-            for identity, broker in _roles(config, store.store_id)
+            Station(identity, broker, config.topics, executor_of, play, tasks)
+            for identity, broker in zip(_roles(config, store.store_id), brokers, strict=True)
         ]
         telemetry.use(stations)
         remotes = by_name(stations)
@@ -175,14 +177,13 @@ def _executor(config: BridgeConfig, platform: LocalPlatform, party: str) -> Exec
     return Executor(party, Access() if config.gateway is None else config.gateway.access_of(party), platform)
 
 
-def _roles(config: BridgeConfig, store_id: str) -> Iterator[tuple[Identity, BrokerSettings]]:
-    """Yield who we are on which broker."""
+def _roles(config: BridgeConfig, store_id: str) -> Iterator[Identity]:
+    """Yield who we are, as a device and as a gateway."""
     common = {"software": config.software, "machine": _machine(), "store_id": store_id}
     if config.device is not None:
-        device = config.device
-        yield Identity(name=device.site, is_gateway=False, serves=device.gateway, **common), device.broker
+        yield Identity(name=config.device.site, is_gateway=False, serves=config.device.gateway, **common)
     if config.gateway is not None:
-        yield Identity(name=config.gateway.name, is_gateway=True, **common), config.gateway.broker
+        yield Identity(name=config.gateway.name, is_gateway=True, **common)
 
 
 def _kept_token(state_dir: Path) -> str:

@@ -313,7 +313,7 @@ class Connection:
         elif reason.value == _KEEP_ALIVE:
             self._end(LinkError(f"nothing was heard of {self._broker.where} in time"))
         else:
-            self._end(LinkError("the connection ended without a word"))
+            self._end(LinkError("the connection ended without a word", is_silent=True))
 
     def _published(self, client: Client, data: object, mid: int, reason: Any, properties: Any) -> None:
         code = self._client.refusals.pop(mid, None)

@@ -16,6 +16,7 @@ class LinkError(Exception):
         needs_hand: Trying again soon will not help: somebody must change a setting.
         is_version: The broker may not speak this version of MQTT.
         is_sure: It has said so.
+        is_silent: The connection ended without a word.
         is_taken_over: Somebody else connected with the same identity.
         is_refused: The broker refuses one message or subscription; the connection holds.
     """
@@ -29,6 +30,7 @@ class LinkError(Exception):
         is_taken_over: bool = False,
         is_refused: bool = False,
         is_sure: bool = False,
+        is_silent: bool = False,
     ) -> None:
         super().__init__(message)
         self.needs_hand = needs_hand
@@ -36,6 +38,7 @@ class LinkError(Exception):
         self.is_taken_over = is_taken_over
         self.is_refused = is_refused
         self.is_sure = is_sure
+        self.is_silent = is_silent
 
     def about(self, what: str) -> LinkError:
         """Return the same, saying what it is about."""
@@ -98,6 +101,9 @@ def ended(code: int, text: str) -> LinkError:
         0x93: lambda: LinkError("the broker found too many messages under way"),
         0x8D: lambda: LinkError("nothing was heard in time, so the broker ended the connection"),
         0x97: lambda: LinkError("the broker says that a quota is used up"),
+        0x80: lambda: LinkError(
+            "the broker ended the connection for a reason of its own; its log says which (memory?)"
+        ),
     }
     if code in meanings:
         return meanings[code]()

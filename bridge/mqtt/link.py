@@ -154,10 +154,9 @@ class Link:
         self._short = self._short + 1 if held_s < _PROVEN_S and not problem.needs_hand else 0
         doubt = ""
         if self._short >= _SHORT:
-            doubt = (
-                f"the last {self._short} connections ended soon after they were made ({problem}); does another bridge"
-                f" use the name {self._broker.user}?"
-            )
+            doubt = f"the last {self._short} connections ended soon after they were made: {problem}"
+            if problem.is_silent:
+                doubt += f"; does another bridge use the name {self._broker.user}?"
             if not self.figures.doubt:
                 log.warning("%s: %s", self._name, doubt)
         self.figures.doubt = doubt

@@ -214,6 +214,19 @@ async def test_messages_too_large_for_this_side_are_passed_over_and_hold_up_none
                 assert one.link.figures.connections == 1
 
 
+async def test_a_broker_without_memory_is_said_to_have_a_reason_of_its_own(tmp_path: Path) -> None:
+    with broker(tmp_path / "broker", "allow_anonymous true\nmemory_limit 1000000") as mosquitto:
+        async with linked(user(mosquitto, SITE, longest_pause_s=0.2)) as one:
+            await one.is_up()
+            for number in range(30):
+                try:
+                    await one.link.deliver(f"a/{number}", bytes(100_000), retain=True)
+                except LinkError as error:
+                    assert "its log says which (memory?)" in str(error)
+                    return
+            pytest.fail("Mosquitto took it all")
+
+
 async def test_a_name_that_nobody_knows_and_a_port_that_nobody_has_are_said() -> None:
     nowhere = Broker(host="127.0.0.1", port=free_port(), user=SITE)
     async with linked(nowhere) as one, linked(replace(nowhere, host="nobody.invalid")) as other:
