@@ -6,7 +6,19 @@ import time
 from opaca_micro import describe
 from opaca_micro.agent import Failed
 from opaca_micro.calling import Pieces, call, reason_of, show
-from opaca_micro.request import JSON, USUAL_S, Refused, asked, error_answer, fit, limit_s, must_be, object_of, unescaped
+from opaca_micro.request import (
+    JSON,
+    NO_MEMORY,
+    USUAL_S,
+    Refused,
+    asked,
+    error_answer,
+    fit,
+    limit_s,
+    must_be,
+    object_of,
+    unescaped,
+)
 from opaca_micro.values import encode
 
 
@@ -76,7 +88,7 @@ class Container:
             return error_answer(refused.status, str(refused))
         except MemoryError:
             gc.collect()
-            return error_answer(500, "the board has not enough memory for this")
+            return error_answer(500, NO_MEMORY)
         except Exception as error:  # noqa: BLE001 - the author's code must not end the program
             if not isinstance(error, Failed):
                 show(error)

@@ -4,6 +4,7 @@ from opaca_micro.agent import Failed
 from opaca_micro.values import decode, encode
 
 JSON = "application/json"
+NO_MEMORY = "the board has not enough memory for this"
 # An action may take this long, in seconds, where the caller names no limit, and with one.
 USUAL_S = 30
 _LONGEST_S = 3600
@@ -76,6 +77,8 @@ def object_of(body, headers):
         value = decode(body)
     except ValueError as error:
         raise Refused(422, str(error) or "no JSON")
+    except MemoryError:
+        raise Refused(413, NO_MEMORY)
     if value is None:
         raise Refused(400, "no body")
     if not isinstance(value, dict):

@@ -24,10 +24,11 @@ _CROWDED_MS = 150
 _WRITE_MS = 10000
 _DROP_MS = 1000
 
-# Bytes: dropped at most; sent at once; to be free before another is served beside one.
+# Bytes: dropped at most; sent at once; to be free before another is served beside one, and beside a body.
 _DROPPED = 16384
 _PIECE = 256
 _SPARE = 4000
+_RESERVE = 800
 _TOO_LARGE = b'{"statusCode": 413, "message": "the board has not enough memory for this"}'
 # Who waits in the backlog costs the board next to nothing, and is served in turn.
 _BACKLOG = 8
@@ -93,7 +94,7 @@ class Rest:
         for one in self._connections:
             if not one.task:
                 free = one
-        if free and (self._count() == 0 or _can_spare()):
+        if free and (self._count() == 0 or _is_free(_SPARE)):
             return free
         return None
 
@@ -144,6 +145,10 @@ class Rest:
             await incoming.head()
             if not self._admits(incoming.headers):
                 raise Refused(403, "this board is called through its platform: its token is missing or wrong")
+            # It comes in pieces that are then put together, and the answer wants some memory, too.
+            size_bytes = incoming.unread_bytes
+            if size_bytes <= self._body_bytes and not _is_free(2 * size_bytes + _RESERVE):
+                raise MemoryError
             body = await incoming.body(self._body_bytes)
             one.allow(0)
             body = b"".join(body)
@@ -247,11 +252,11 @@ class _Connection:
         self.allow(0)
 
 
-def _can_spare():
-    if not _core or gc.mem_free() > _SPARE:
+def _is_free(size_bytes):
+    if not _core or gc.mem_free() > size_bytes:
         return True
     gc.collect()
-    return gc.mem_free() > _SPARE
+    return gc.mem_free() > size_bytes
 
 
 # Not asyncio's streams: they cost a kilobyte, and keep what a slow caller does not take.

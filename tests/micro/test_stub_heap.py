@@ -144,6 +144,25 @@ def test_thirty_callers_at_once_are_served_in_turn(board: Board) -> None:
     until(lambda: is_good(board), "a good request is answered")
 
 
+@pytest.mark.timeout(60)
+def test_what_does_not_fit_into_the_memory_is_refused_and_leaves_nothing(board: Board) -> None:
+    before = used_bytes(board)
+    answers = {}
+    for size in (300, 1024, 2048, 4096, 5000):
+        text = b'{"payload": "' + b"x" * (size - 15) + b'"}'
+        answers[size] = board.ask("POST", "/send/climate", body=text)
+        answers[-size] = board.ask("POST", "/stream/Take", body=b"y" * size)
+        assert is_good(board)
+    assert {answers[size].status for size in (300, -300)} == {200}
+    refused = [answer for answer in answers.values() if answer.status != 200]
+    assert {answer.status for answer in refused} == {413}
+    assert {answer.json()["message"] for answer in refused} == {
+        "the board has not enough memory for this",
+        "more than 4096 bytes",
+    }
+    until(lambda: used_bytes(board) <= before + 512, "nothing is left of them")
+
+
 def test_the_bytecode_keeps_its_budget(tmp_path: Path) -> None:
     sizes = build(tmp_path, only=MODULES)
     assert sum(size for name, size in sizes.items() if ".parts" not in name) <= BUDGET_BYTES

@@ -2,6 +2,7 @@ from collections.abc import Mapping
 from typing import Any
 
 JSON: str
+NO_MEMORY: str
 USUAL_S: int
 
 class Refused(Exception):
