@@ -15,8 +15,8 @@ import pytest
 from tests.system.couriers import Seen, Sent
 from tests.system.town import PER_SECOND, running_town
 
-# A platform that is killed forgets what it has seen: what the player had under way then, and, if the bridge beside it was
-# killed as well, what that had not deleted yet.
+# A platform that is killed forgets what it has seen: what the player had under way then, and, if the bridge beside it
+# was killed as well, what that had not deleted yet.
 _IN_FLIGHT = 20 + 32
 
 
