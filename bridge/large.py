@@ -123,6 +123,11 @@ class Large:
             raise Unreadable("a large message whose chunks did not all come")
         return bytes(assembly.body)
 
+    def forget(self, party: str) -> None:
+        """Give up what a party has begun to send: its connection, or ours, has ended."""
+        for key in [key for key in self._assemblies if key[0] == party]:
+            del self._assemblies[key]
+
     def _sent_ahead(self, payload: bytes, wires: Wires, send: Callable[[str, bytes], None]) -> bytes:
         if len(payload) > _MAX_CHUNKED_BYTES:
             raise TooLarge(f"{len(payload)} bytes are more than a bridge carries at once ({MAX_BODY_BYTES} of body)")

@@ -195,8 +195,7 @@ class Station:
 
     def _down(self) -> None:
         for remote in self.remotes.values():
-            for carrier in self.carriers:
-                carrier.went(remote)
+            self._left(remote)
 
     async def _introduce(self) -> None:
         """Say who and what we are, then greet: only who has been seen is listened to."""
@@ -251,6 +250,12 @@ class Station:
         for carrier in self.carriers:
             carrier.came(remote)
         self._tasks.start(self._listen(remote, self._epoch), f"listen to {remote.name}")
+
+    def _left(self, remote: Remote) -> None:
+        """What was under way over its connection, or ours, is gone."""
+        self.large.forget(remote.name)
+        for carrier in self.carriers:
+            carrier.went(remote)
 
     async def _listen(self, remote: Remote, epoch: int) -> None:
         """Find out that a party is there but cannot be heard: brokers drop without a word what is not allowed."""
@@ -367,20 +372,17 @@ class Station:
         if remote.seen(presence):
             remote.answers.new_epoch(self._epoch)
             # What its connection before this one carried is gone.
-            for carrier in self.carriers:
-                carrier.went(remote)
+            self._left(remote)
             self._reached(remote)
         elif not remote.is_there:
-            for carrier in self.carriers:
-                carrier.went(remote)
+            self._left(remote)
 
     def _forget(self, remote: Remote) -> None:
         log.info("%s was removed", remote.name)
         self._twins.forget(remote.name)
         remote.removed()
         del self.remotes[remote.name]
-        for carrier in self.carriers:
-            carrier.went(remote)
+        self._left(remote)
         for tell in self.on_gone:
             tell(remote)
 

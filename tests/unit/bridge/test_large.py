@@ -144,6 +144,17 @@ async def test_messages_that_never_become_whole_take_bounded_room() -> None:
         assert len(home.played) == 1
 
 
+@pytest.mark.parametrize("is_ours", [True, False], ids=["our link", "its link"])
+async def test_what_has_begun_to_come_is_given_up_when_its_connection_ends(is_ours: bool) -> None:
+    async with joined() as (air, cloud, home):
+        air.publish("opaca/v1/greenhouse/up/sm/La", next(cut(b"x" * (3 * CHUNK_BYTES))))
+        await settle()
+        assert cloud.station.large._assemblies
+        (cloud if is_ours else home).link.down()
+        await settle()
+        assert not cloud.station.large._assemblies
+
+
 async def test_a_message_that_names_chunks_of_nobody_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     async with joined() as (air, cloud, home):
         air.publish("opaca/v1/greenhouse/dn/rq/cloud", b'{"sm":"Lnone"}')
