@@ -41,8 +41,9 @@ def find_file(named: Path | None, environ: Mapping[str, str], standard_files: Se
     """Return the configuration file to read; one that is named need not exist here, a standard one does."""
     if named is not None:
         return named
-    if environ.get("OPACA_EDGE_CONFIG"):
-        return Path(environ["OPACA_EDGE_CONFIG"]).expanduser()
+    variable = environ.get("OPACA_EDGE_CONFIG")
+    if variable is not None:
+        return Path(variable).expanduser() if variable else None
     return next((path for path in standard_files if path.exists()), None)
 
 

@@ -36,6 +36,8 @@ def pytest_configure() -> None:
     # Whoever starts this in the background of a script has Ctrl-C ignored, and what the tests start would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # No configuration file: this machine may have one of a service that runs here.
+    os.environ["OPACA_EDGE_CONFIG"] = ""
 
 
 @pytest.hookimpl(wrapper=True)

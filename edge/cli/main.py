@@ -123,25 +123,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Words after `opaca-edge`; None takes those of this process.
     """
-    words = _verb_first(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        return _answer(_verb_first(list(sys.argv[1:] if arguments is None else arguments)))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _output_closed()
+
+
+def _answer(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(help_text())
+        print(help_text(), flush=True)
         return 0 if words else 2
     if words[0] in ("-V", "--version"):
         words = ["version", *words[1:]]
     name = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else words[0]
     if name not in VERBS:
         if words[-1] in ("-h", "--help") and _group(name):
-            print(help_text(name))
+            print(help_text(name), flush=True)
             return 0
         _complain(_unknown(name))
         return 2
-    try:
-        return _run(name, words[len(name.split()) :])
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return _output_closed()
+    return _run(name, words[len(name.split()) :])
 
 
 def help_text(group: str = "") -> str:
@@ -166,6 +169,7 @@ def _run(name: str, words: list[str]) -> int:
         # Options may stand between the words of a list: invoke SetLevel --agent lamp level=3.
         arguments = _parser(name, module).parse_intermixed_args(words)
     except SystemExit as end:  # argparse has said why
+        sys.stdout.flush()
         return int(end.code or 0)
     for stream in (sys.stdout, sys.stderr):
         # What the terminal has no letter for is escaped instead of ending the command.
@@ -179,6 +183,11 @@ def _run(name: str, words: list[str]) -> int:
     except BadSetting as error:
         _complain(str(error))
         return ExitCode.USAGE
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        _complain(f"{error.filename}: {error.strerror}; run this as the user whose it is, or with sudo")
+        return ExitCode.FAILED
     return ExitCode.OK
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge.cli.bridge_settings import bridge_config
 from edge.cli.failures import Failed
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
-from edge.cli.serving import ADDRESS_ERRORS, address_problem, find_modules_in, serve_until_signal, set_up_log
+from edge.cli.serving import address_problem, find_modules_in, is_about_address, serve_until_signal, set_up_log
 from edge.config import DEFAULT_URL, PlatformConfig, environment
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: as
         except BadBridge as error:
             log.error("the bridge does not run; it is tried again in %.0f s: %s", pause_s, error)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in ADDRESS_ERRORS:
+            if is_about_address(error):
                 log.error("the bridge does not run: %s", address_problem(error, tcp_port, "[bridge] listen"))
+            elif isinstance(error, OSError) and error.filename is not None:
+                log.error("the bridge does not run; it is tried again in %.0f s: %s", pause_s, error)
             else:
                 log.exception("the bridge failed; it is started again in %.0f s", pause_s)
         await asyncio.sleep(pause_s)

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from edge.cli.failures import Failed
 from edge.config import LogLevel, environment
@@ -55,12 +55,17 @@ def serve_until_signal(serve: Serve, tcp_port: int, setting: str = "--port") -> 
             raise Failed(first.message) from error
         if isinstance(first, BadSetting):
             raise first from error
-        if isinstance(first, OSError) and first.errno in ADDRESS_ERRORS:
+        if is_about_address(first):
             raise Failed(address_problem(first, tcp_port, setting)) from error
         raise
 
 
-ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+_ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+
+
+def is_about_address(error: BaseException) -> TypeGuard[OSError]:
+    """Tell whether an address cannot be listened on; what names a file is about that."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _ADDRESS_ERRORS
 
 
 def address_problem(error: OSError, tcp_port: int, setting: str = "--port") -> str:

@@ -38,7 +38,7 @@ def is_of_a_restore(name: str) -> bool:
 
 def is_under_way(state: Path) -> bool:
     """Tell whether a restore has begun and was not finished."""
-    return (state / _PLAN).exists()
+    return os.path.lexists(state / _PLAN)  # False where we may not look, unlike Path.exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def finish_restore(state: Path) -> None:
     except (OSError, ValueError, TypeError) as error:
         if is_under_way(state):
             raise NotFinished(f"a restore was interrupted and cannot be finished: {error}") from error
-        log.warning("what is left of a restore cannot be removed: %s", error)
+        log.warning("what may be left of a restore stays: %s", error)
 
 
 def carry_out(plan: Plan, state: Path) -> None:

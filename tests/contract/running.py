@@ -32,7 +32,10 @@ _STOP_S = 8.0
 _BASE_URL = re.compile(r"answers on http://[\w.\[\]:]+:(\d+)|http://[\w.\[\]:]+:(\d+) is the same without TLS")
 
 # Not the tests' own: what a service gets from systemd, and nothing of the developer's shell.
-_CLEAN = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
+_CLEAN = {
+    "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "PYTHONPATH": str(REPOSITORY),
+    "OPACA_EDGE_CONFIG": "",
+}  # fmt: skip
 
 
 class Process:

@@ -180,5 +180,6 @@ def test_the_system_agent_runs_where_nothing_is_configured(tmp_path: Path) -> No
 
 def test_the_configuration_decides_what_runs(tmp_path: Path) -> None:
     (tmp_path / "opaca-edge.toml").write_text("[platform]\nport = 0\n" + bundled_toml({"lab": FACTORY}))
-    with Process(["run"], tmp_path, {"STATE_DIR": str(tmp_path / "state")}) as process:
+    settings = {"STATE_DIR": str(tmp_path / "state"), "OPACA_EDGE_CONFIG": "opaca-edge.toml"}
+    with Process(["run"], tmp_path, settings) as process:
         assert [each["image"]["imageName"] for each in process.ask("GET", "/containers").json()] == ["laboratory"]

@@ -75,6 +75,7 @@ def test_file_is_looked_for_in_order(tmp_path: Path) -> None:
     assert port(environ, places["argument"]) == 1
     assert port(environ) == 2
     assert port({}) == 3
+    assert port({"OPACA_EDGE_CONFIG": ""}) == 8000, "empty means none"
     assert PlatformConfig.load(environ={}, standard_files=standard[:1]).config_file is None
 
 

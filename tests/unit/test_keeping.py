@@ -106,7 +106,9 @@ def test_images_in_a_folder_of_their_own_come_back_there(state: Path, tmp_path: 
     assert (done.kept[images] / "pump/image.json").read_text() == "changed"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="giving files away truly needs root; others keep their own in test_ordinary_user.py"
+)
 def test_root_gives_the_state_to_whose_it_was(state: Path) -> None:
     archive = made(state)
     os.chown(state, 4711, 4712)

@@ -377,6 +377,8 @@ async def _as_bytes(body: Body, lines: int) -> AsyncGenerator[bytes, None]:
 
 
 def _others(containers: Path, kept: Collection[str]) -> list[str]:
-    if not containers.is_dir():
-        return []
-    return [folder.name for folder in containers.iterdir() if folder.name not in kept]
+    try:
+        names = [folder.name for folder in containers.iterdir()]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []  # whoever may not look there started nothing from there
+    return [name for name in names if name not in kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,6 +126,17 @@ async def test_output_that_nobody_reads_any_more_ends_the_command(platform: Stan
     err = await running.stderr.read()
     assert await running.wait() == 141
     assert err == b"error: whoever read the output has stopped reading\n"
+
+
+@pytest.mark.parametrize("words", ["--help", "bridge --help", "bridge status --help"])
+def test_help_that_nobody_reads_ends_quietly(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "edge", *words.split()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, "error: whoever read the output has stopped reading\n")
 
 
 async def test_what_the_terminal_cannot_show_is_escaped(platform: StandIn) -> None:

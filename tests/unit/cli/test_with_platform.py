@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
+ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "OPACA_EDGE_CONFIG": ""}
 
 MODULE = '''
 """A lamp, as a user would write it."""
@@ -128,7 +128,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    running, url = start(folder, "run", "--port", "0")
+    running, url = start(folder, "run", "--port", "0", environ={"OPACA_EDGE_CONFIG": "opaca-edge.toml"})
     yield url
     assert stop(running) == 0, (folder / "log").read_text()
 
