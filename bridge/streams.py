@@ -80,6 +80,7 @@ class Streams:
         """Pass a caller's bytes on to a remote agent; returns when the agent has taken the last one."""
         remote.check_there()
         key, writer = self._new_writer(remote)
+        failure: OpacaError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 feeding = tasks.create_task(_feed(writer, request.pieces()), name=f"feed {route}")
@@ -88,10 +89,12 @@ class Streams:
                 feeding.cancel()
                 attending.cancel()
         except* OpacaError as group:
-            raise _first(group) from None
+            failure = _first(group)
         finally:
             self._writers.pop(key, None)
             writer.break_off("its source has left")
+        if failure is not None:
+            raise failure
         _check(answer, remote, route)
 
     async def play(self, remote: Remote, request: Request) -> Answer:
@@ -157,6 +160,7 @@ class Streams:
         self, remote: Remote, request: Request, transport: HttpTransport, stream: str, agent_id: str | None = None
     ) -> Answer:
         options = CallOptions(container_id=request.q.get("containerId"), forward=request.q.get("forward") != "false")
+        failure: OpacaError | None = None
         try:
             with self._reading(remote, request.sid) as (_, reader):
                 reader.ready()
@@ -166,7 +170,9 @@ class Streams:
                     await transport.post_stream(stream, reader.pieces(), agent_id, options)
                     watching.cancel()
         except* OpacaError as group:
-            raise _first(group) from None
+            failure = _first(group)
+        if failure is not None:
+            raise failure
         return Answer(id=request.id)
 
     def _reading(self, remote: Remote, sid: str = "") -> _Reading:

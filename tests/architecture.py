@@ -238,6 +238,14 @@ def banned_calls(module: Module) -> Iterator[Finding]:
             yield node.lineno, "shell= is banned: pass a list of arguments"
 
 
+def no_raise_in_a_star(module: Module) -> Iterator[Finding]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.TryStar):
+            for each in (inner for handler in node.handlers for inner in ast.walk(handler)):
+                if isinstance(each, ast.Raise) and each.exc is not None:
+                    yield each.lineno, "Debian 12's Python wraps what is raised in `except*` in a group: raise it after"
+
+
 def _is_false(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is False
 
@@ -310,6 +318,6 @@ def no_camel_case(module: Module) -> Iterator[Finding]:
 
 
 RULES: list[Rule] = [
-    import_directions, sizes, module_names, package_fronts, banned_calls, environment, no_sleep_on_the_loop,
-    no_work_at_import, no_camel_case,
+    import_directions, sizes, module_names, package_fronts, banned_calls, no_raise_in_a_star, environment,
+    no_sleep_on_the_loop, no_work_at_import, no_camel_case,
 ]  # fmt: skip

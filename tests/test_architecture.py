@@ -63,6 +63,7 @@ BAD_SAMPLES: list[tuple[str, str, str, int]] = [
     ("banned_calls", "edge/x.py", "exec('1')\n", 1),
     ("banned_calls", "edge/x.py", "import os\nos.system('ls')\n", 2),
     ("banned_calls", "edge/x.py", "import subprocess\nsubprocess.run('ls', shell=True)\n", 2),
+    ("no_raise_in_a_star", "edge/x.py", "try:\n    f()\nexcept* ValueError:\n    raise KeyError from None\n", 4),
     ("environment", "edge/x.py", "import os\nport = os.environ['PORT']\n", 2),
     ("environment", "edge/x.py", "from os import getenv as ask\nask('PORT')\n", 2),
     ("no_sleep_on_the_loop", "edge/x.py", "import time\nasync def f():\n    time.sleep(1)\n", 3),
@@ -93,6 +94,7 @@ def test_every_rule_has_a_bad_sample() -> None:
 GOOD_SAMPLES: list[tuple[str, str]] = [
     ("edge/cli/x.py", "def run():\n    import bridge.app\n    from micro.flash import boards\n"),
     ("edge/x.py", "import asyncio\nasync def f(tasks: asyncio.TaskGroup):\n    tasks.create_task(g())\n"),
+    ("edge/x.py", "try:\n    f()\nexcept* ValueError as group:\n    bad = group\nif bad:\n    raise bad\n"),
     ("edge/config.py", "import os\ndef read():\n    return dict(os.environ)\n"),
     ("edge/x.py", "import time\ndef f():\n    time.sleep(1)\nasync def g():\n    await off(lambda: time.sleep(1))\n"),
     ("edge/x.py", "import re\nDIGITS = re.compile('[0-9]+')\nTABLE = {name: len(name) for name in ('a', 'b')}\n"),

@@ -127,7 +127,7 @@ def _in_homes(paths: list[Path]) -> tuple[Path, ...]:
     Raises:
         Failed: a whole home would have to be shown.
     """
-    inside = sorted({path.resolve() for path in paths if path.exists() and _is_in_home(path.resolve())})
+    inside = sorted({path.resolve() for path in paths if _is_in_home(path.resolve()) and path.exists()})
     for path in inside:
         if path in _HOMES or path.parent == _HOMES[0]:
             raise Failed(f"the service would have to read all of {path}: move its files to a folder of their own")
