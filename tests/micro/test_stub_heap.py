@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 
-from micro.flash.build import build
 from tests.contract.running import platform_process, until
 from tests.contract.wire import WireClosed
 from tests.micro.boards import Board, free_port, micropython
 
 HEAP = "48k"
 TOKEN = "a-token"
-MODULES = ["opaca_micro.rest", "opaca_micro.container", "opaca_micro.announce", "opaca_micro.parts.dht"]
-BUDGET_BYTES = 30_000
 
 _SMALL = b"POST /stream/Take HTTP/1.1\r\nAuthorization: Bearer a-token\r\nContent-Length: "
 HOSTILE: dict[str, tuple[bytes, int]] = {
@@ -163,8 +160,3 @@ def test_what_does_not_fit_into_the_memory_is_refused_and_leaves_nothing(board: 
     small = b'{"payload": "' + b"x" * 285 + b'"}'
     until(lambda: board.ask("POST", "/send/climate", body=small).status == 200, "300 bytes are taken")
     until(lambda: used_bytes(board) <= before + 512, "nothing is left of them")
-
-
-def test_the_bytecode_keeps_its_budget(tmp_path: Path) -> None:
-    sizes = build(tmp_path, only=MODULES)
-    assert sum(size for name, size in sizes.items() if ".parts" not in name) <= BUDGET_BYTES
