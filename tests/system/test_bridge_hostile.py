@@ -21,7 +21,7 @@ from tests.system.joined import Caller
 from tests.system.sites import Pair, pair, until
 from tests.unit.bridge.test_hostile import RAW, message
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(600)
 
 # What platforms and their bridges may grow by, whatever is sent to them.
 _GROWTH_BYTES = 64 * 1024 * 1024

@@ -17,7 +17,7 @@ from tests.system.joined import restart
 from tests.system.linked import GATEWAY, SITE, linked, soon, station, user
 from tests.system.sites import Pair, pair, until
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(480)
 
 # `retry_s`: the cap of the pauses between attempts.
 _CAP_S = 2

@@ -22,7 +22,7 @@ from tests.system.linked import GATEWAY, SITE, guarded, linked, soon, station, u
 from tests.system.old_brokers import old_broker
 from tests.unit.bridge.wire import INFO
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
