@@ -1,7 +1,7 @@
 """What every test stands on: sizes, seeds, a watch for blocking calls, and nothing left behind.
 
-Warnings are errors and 20 s the time limit (pyproject.toml; `@pytest.mark.timeout(60)` lengthens it). pytest-asyncio's
-`unused_tcp_port` is the free port to take where port 0 cannot be used.
+Warnings are errors and 20 s the time limit (pyproject.toml), a minute for tests of whole programs; `@pytest.mark.timeout`
+lengthens it. pytest-asyncio's `unused_tcp_port` is the free port to take where port 0 cannot be used.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from blockbuster import blockbuster_ctx
 
 SEED = 20260421
 
+# Folders whose tests start programs: how long one may take, in seconds, on a machine that runs other tests beside it.
+PROGRAMS = ("integration", "micro", "system")
+PROGRAMS_LIMIT_S = 60
+
 # How long what a test started may take to go away after it, in seconds: sockets close on the loop's next turns.
 GRACE_S = 2.0
 
@@ -38,6 +42,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # No configuration file: this machine may have one of a service that runs here.
     os.environ["OPACA_EDGE_CONFIG"] = ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_of_programs = item.path.relative_to(Path(__file__).parent).parts[0] in PROGRAMS
+        if is_of_programs and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(PROGRAMS_LIMIT_S))
 
 
 @pytest.hookimpl(wrapper=True)
