@@ -1,7 +1,7 @@
 """What every test stands on: sizes, seeds, a watch for blocking calls, and nothing left behind.
 
-Warnings are errors and 20 s the time limit (pyproject.toml), a minute for tests of whole programs; `@pytest.mark.timeout`
-lengthens it. pytest-asyncio's `unused_tcp_port` is the free port to take where port 0 cannot be used.
+Warnings are errors and 20 s the time limit (pyproject.toml), a minute for tests of whole programs, more by
+`@pytest.mark.timeout`. pytest-asyncio's `unused_tcp_port` is the free port to take where port 0 cannot be used.
 """
 
 from __future__ import annotations
