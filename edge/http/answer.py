@@ -11,7 +11,6 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web import BaseRequest, StreamResponse
 from multidict import CIMultiDict
 
@@ -31,38 +30,52 @@ _SERVER = ("Server", "opaca-edge")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 
 
-class CompleteResponse(StreamResponse):
+class CompleteResponse:
     """A response of which everything is known: head and body are written at once.
 
     aiohttp's own `Response` formats and merges headers for each answer, which costs more than an in-process invoke;
-    this one joins bytes that were made ready. It is made for one request and sent to no other.
+    this one joins bytes that were made ready, and has only what aiohttp's server asks of a response. It is made for one
+    request and sent to no other.
+
+    Attributes:
+        status: The HTTP status.
+        keep_alive: Whether the connection may be used again.
     """
 
-    def __init__(self, status: int, head: bytes, body: bytes, is_last: bool) -> None:
-        super().__init__(status=status)
+    __slots__ = ("_body", "_head", "_http", "keep_alive", "status")
+
+    def __init__(self, http: BaseRequest, status: int, head: bytes, body: bytes, is_last: bool) -> None:
+        self.status = status
+        self.keep_alive = not is_last and http.keep_alive
+        self._http = http
         self._head = head
-        self._complete_body = body
-        if is_last:
-            self.force_close()
+        self._body = body
 
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter:
+    async def prepare(self, request: BaseRequest) -> None:
         """Do nothing yet: all is written at the end."""
-        if self._keep_alive is None:
-            self._keep_alive = request.keep_alive
-        self._request = request
-        return request.writer
 
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write the whole answer."""
-        request = self._request
+    async def write_eof(self) -> None:
+        """Write the whole answer.
+
+        Raises:
+            ConnectionResetError: the reader left.
+        """
+        http, body = self._http, self._body
         connection = b""
-        if not self._keep_alive:
+        if not self.keep_alive:
             connection = b"Connection: close\r\n"
-        elif request.version < HttpVersion11:
+        elif http.version < HttpVersion11:
             connection = b"Connection: keep-alive\r\n"
-        body = self._complete_body
-        answer = b"%sContent-Length: %d\r\nDate: %s\r\n%s\r\n" % (self._head, len(body), _date(), connection)
-        await request.writer.write(answer if request.method == "HEAD" else answer + body)
+        answer = b"%sContent-Length: %d\r\nDate: %s\r\n%s\r\n%s" % (
+            self._head, len(body), _date(), connection, b"" if http.method == "HEAD" else body,
+        )  # fmt: skip
+        if len(answer) > _PART_BYTES:
+            await http.writer.write(answer)  # which waits for a slow reader
+            return
+        transport = http.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the reader left before its answer")
+        transport.write(answer)
 
 
 class _Clock:
@@ -95,7 +108,7 @@ def _head(status: int, content_type: str | None, vary: bool, any_origin: bool) -
 _ready_head = lru_cache(maxsize=256)(_head)
 
 
-def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> StreamResponse:
+def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> CompleteResponse:
     """Return aiohttp's response for a complete reply.
 
     Args:
@@ -111,12 +124,12 @@ def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> Str
     if reply.headers:
         head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers).encode("latin-1", "replace")
     # After these the rest of the body is not waited for.
-    return CompleteResponse(reply.status, head, reply.body, is_last=reply.status in (408, 413))
+    return CompleteResponse(request.http, reply.status, head, reply.body, is_last=reply.status in (408, 413))
 
 
 async def stream_response(
     answer: StreamReply, request: Request, shares: bool, on_start: Callable[[], None]
-) -> StreamResponse:
+) -> StreamResponse | CompleteResponse:
     """Open the source, then pass its pieces on as they come.
 
     Until the first byte is sent an error is an answer of its own; afterwards the connection is cut, so that the

@@ -14,12 +14,12 @@ from aiohttp.web import BaseRequest, StreamResponse
 
 from edge.errors import NotLoggedIn, OpacaError
 from edge.http import cors
-from edge.http.answer import response_of, stream_response
+from edge.http.answer import CompleteResponse, response_of, stream_response
 from edge.http.caller import Gate
 from edge.http.errors import error_reply, generic_reply
 from edge.http.limits import Limits
 from edge.http.replies import Kind, Reply, StreamReply, demand_json, prefers_html
-from edge.http.request import BodyBudget, Request
+from edge.http.request import BodyBudget, Bounds, Request
 from edge.http.routes import Match, Route, RouteTable
 
 log = logging.getLogger(__name__)
@@ -70,16 +70,16 @@ class Dispatcher:
         self._limits = limits
         self._events = events
         self._audit = audit
-        self._budget = BodyBudget(limits.max_bodies_bytes)
+        self._bounds = Bounds(limits.max_body_bytes, BodyBudget(limits.max_bodies_bytes), self.endless)
         # Clients call few paths, and often: what they mean is remembered.
         self._known: dict[tuple[str, str], Match] = {}
 
-    async def __call__(self, http: BaseRequest) -> StreamResponse:
+    async def __call__(self, http: BaseRequest) -> StreamResponse | CompleteResponse:
         """Answer one request; raises nothing but `ConnectionError` and `CancelledError`."""
         raw_path, _, raw_query = http.raw_path.partition("?")
-        if not raw_path.startswith("/"):
+        if raw_path[:1] != "/":
             raw_path = _ORIGIN_OF_ABSOLUTE_FORM.sub("", raw_path) or "/"
-        request = Request(http, raw_path, raw_query, self._budget, self._limits.max_body_bytes, self.endless)
+        request = Request(http, raw_path, raw_query, self._bounds)
         match = self._known.get((request.method, raw_path)) or self._find(request.method, raw_path)
         if match is None:
             return response_of(generic_reply(400, raw_path), request, False, False)
@@ -94,20 +94,20 @@ class Dispatcher:
             self._tell(request, match, refusal.status)
             return response_of(refusal, request, True, True)
         story = self._begin(request, match)
+        status = _CALLER_LEFT
         try:
             answer = await self._handle(request, match)
-            # The history is told before the answer is sent: who has read an answer may rely on its event.
             if isinstance(answer, Reply):
-                if story is not None:
-                    story.end(answer.status)
-                self._tell(request, match, answer.status)
+                status = answer.status
+                self._tell(request, match, status)
                 return response_of(answer, request, True, match.has_cors)
             if isinstance(answer, StreamReply):
                 return await self._stream(request, match, answer, story)
             return answer
         finally:
+            # The history is told before the answer is sent: who has read an answer may rely on its event.
             if story is not None:
-                story.end(_CALLER_LEFT)
+                story.end(status)
             request.release()
 
     def end_barred(self, may_still: Callable[[Request, Route], bool]) -> None:
@@ -147,7 +147,7 @@ class Dispatcher:
 
     async def _stream(
         self, request: Request, match: Match, answer: StreamReply, story: _Story | None
-    ) -> StreamResponse:
+    ) -> StreamResponse | CompleteResponse:
         response = await stream_response(
             answer, request, match.has_cors, lambda: None if story is None else story.end(200)
         )

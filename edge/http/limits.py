@@ -13,16 +13,20 @@ import struct
 import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from edge.http.answer import CompleteResponse
 from edge.http.errors import generic_reply
 from edge.http.hangup import HangupWatch, has_waiting
 
 log = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse | CompleteResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +168,10 @@ class GuardedConnection(RequestHandler):
         self._watch_hangup(True)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        self._watch_hangup(False)
-        super().resume_reading(resume_parser)
+        # aiohttp asks for it with every body that is read, and would run its parser once more for it.
+        if self._reading_paused:
+            self._watch_hangup(False)
+            super().resume_reading(resume_parser)
 
     def _watch_hangup(self, is_wanted: bool) -> None:
         if is_wanted and self._watched < 0 and self.transport is not None:
@@ -245,9 +251,10 @@ class GuardedConnection(RequestHandler):
 class GuardedServer(web.Server):
     """aiohttp's low-level server, making guarded connections."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits) -> None:
+        factory = cast(Any, partial(web.BaseRequest, loop=asyncio.get_running_loop()))
         # handler_cancellation: a client that leaves takes its call along.
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(cast(Any, handler), handler_cancellation=True, request_factory=factory)
         self.limits = limits
         self.hangups = HangupWatch(self._loop)
         # Transports that carry TLS.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -51,6 +52,21 @@ class BodyBudget:
         self.held_bytes -= count
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What all requests of one server have in common.
+
+    Attributes:
+        max_body_bytes: Of one body that is read as a whole.
+        budget: Of all bodies together.
+        endless: Requests that have no end of their own, by task.
+    """
+
+    max_body_bytes: int
+    budget: BodyBudget
+    endless: dict[asyncio.Task[object], Request]
+
+
 class Request:
     """One request.
 
@@ -60,50 +76,35 @@ class Request:
         parameters: Percent-decoded values of the path's segments.
         caller: Who is calling; set by the gate.
         call_id: ID of the CALL event of this request; None where it makes none.
+        headers: Names in any case.
+        sender_id: Who says to be calling: the value of the header `sender-id`.
         http: aiohttp's request, for handlers that take over the connection.
     """
 
     __slots__ = (
-        "_budget", "_endless", "_held_bytes", "_max_body_bytes", "_query", "_raw_query", "call_id", "caller", "http",
-        "method", "parameters", "raw_path",
+        "_bounds", "_held_bytes", "_query", "_raw_query", "call_id", "caller", "headers", "http", "method",
+        "parameters", "raw_path", "sender_id",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        http: BaseRequest,
-        raw_path: str,
-        raw_query: str,
-        budget: BodyBudget,
-        max_body_bytes: int,
-        endless: dict[asyncio.Task[object], Request],
-    ) -> None:
+    def __init__(self, http: BaseRequest, raw_path: str, raw_query: str, bounds: Bounds) -> None:
+        method = http.method
         self.http = http
-        self.method = "GET" if http.method == "HEAD" else http.method
+        self.headers: Mapping[str, str] = http.headers
+        self.method = "GET" if method == "HEAD" else method
         self.raw_path = raw_path
         self.parameters: dict[str, str] = {}
         self.caller = NOBODY
         self.call_id: str | None = None
+        self.sender_id = self.headers.get("sender-id")
         self._raw_query = raw_query
         self._query: Query | None = None
-        self._budget = budget
+        self._bounds = bounds
         self._held_bytes = 0
-        self._max_body_bytes = max_body_bytes
-        self._endless = endless
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names in any case."""
-        return self.http.headers
-
-    @property
-    def sender_id(self) -> str | None:
-        """Who says to be calling: the value of the header `sender-id`."""
-        return self.http.headers.get("sender-id")
 
     @property
     def accept(self) -> str | None:
         """The Accept header."""
-        return self.http.headers.get("Accept")
+        return self.headers.get("Accept")
 
     @property
     def query(self) -> Query:
@@ -122,7 +123,7 @@ class Request:
         body = self._complete_body()
         if body is None:
             body = await self._incomplete_body()
-        content_type = self.http.headers.get("Content-Type")
+        content_type = self.headers.get("Content-Type")
         if body and content_type != "application/json" and content_type is not None and not _is_json(content_type):
             raise UnsupportedContent(f"Content-Type {content_type[:100]}: expected application/json")
         return decode(body, model)
@@ -153,15 +154,15 @@ class Request:
         if not content.is_eof() or content.exception() is not None:
             return None
         body = content.read_nowait(-1)
-        if len(body) > self._max_body_bytes:
+        if len(body) > self._bounds.max_body_bytes:
             raise self._too_large()
         if len(body) > _UNCOUNTED_BYTES:
             self._hold(len(body))
         return body
 
     async def _incomplete_body(self) -> bytes:
-        declared = self.http.headers.get("Content-Length", "")
-        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+        declared = self.headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self._bounds.max_body_bytes:
             raise self._too_large()
         await self._continue()
         try:
@@ -190,13 +191,14 @@ class Request:
         """Say that this request has no end of its own: cancelled when the server stops or its caller is barred."""
         task = asyncio.current_task()
         if task is not None:
-            self._endless[task] = self
-            task.add_done_callback(lambda done: self._endless.pop(done, None))
+            endless = self._bounds.endless
+            endless[task] = self
+            task.add_done_callback(lambda done: endless.pop(done, None))
 
     def release(self) -> None:
         """Give back what the body held; called once when the request is over."""
         if self._held_bytes:
-            self._budget.give_back(self._held_bytes)
+            self._bounds.budget.give_back(self._held_bytes)
             self._held_bytes = 0
 
     async def _collect(self) -> bytes:
@@ -211,24 +213,24 @@ class Request:
                 raise TooSlow(f"{len(body)} bytes of the body came in {loop.time() - started:.0f} s") from None
             if not piece:
                 return bytes(body)
-            if len(body) + len(piece) > self._max_body_bytes:
+            if len(body) + len(piece) > self._bounds.max_body_bytes:
                 raise self._too_large()
             self._hold(len(piece))
             body += piece
 
     def _hold(self, count: int) -> None:
-        self._budget.take(count)
+        self._bounds.budget.take(count)
         self._held_bytes += count
 
     async def _continue(self) -> None:
         """Tell a client that waits for permission to send its body (RFC 9110, section 10.1.1)."""
-        if self.http.headers.get("Expect", "").lower() == "100-continue" and not self.http.content.is_eof():
+        if self.headers.get("Expect", "").lower() == "100-continue" and not self.http.content.is_eof():
             writer = self.http.writer
             await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             writer.output_size = 0  # the answer itself has not begun
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self._max_body_bytes} bytes")
+        return TooLarge(f"the body is larger than {self._bounds.max_body_bytes} bytes")
 
 
 def _is_json(content_type: str) -> bool:
