@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from bridge import envelope
 from bridge.batches import can_be_sent, from_the_wire, mark_of, on_the_wire, said_by
+from bridge.carrier import Carrier
 from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.lanes import Lanes
@@ -18,7 +19,7 @@ from bridge.mqtt.driver import Incoming
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.topics import Address
 from bridge.remote import Remote
-from bridge.station import Carrier, Station
+from bridge.station import Station
 from bridge.store import Batch, Event, Fate, Lane, Store
 from bridge.tasks import Tasks
 from edge.errors import BadInput, NotStored, TooLarge

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from bridge.answers import PING, Answers
 from bridge.calls import Calls
+from bridge.carrier import Carrier
 from bridge.clock import tick_ms
 from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
 from bridge.executor import Executor
@@ -60,20 +61,6 @@ class Identity:
     software: str = ""
     machine: str = ""
     store_id: str = ""
-
-
-class Carrier:
-    """What carries durable messages and streams of a station: told of what comes in, and of the link."""
-
-    def received(self, remote: Remote, address: Address, incoming: Incoming) -> bool:
-        """Take a message; False if it is none of this carrier's. It is acknowledged by who took it."""
-        return False
-
-    def came(self, remote: Remote) -> None:
-        """A party can be reached from now on."""
-
-    def went(self, remote: Remote) -> None:
-        """A party cannot be reached any more."""
 
 
 class Station:

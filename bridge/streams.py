@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 from bridge.answers import error_body
+from bridge.carrier import Carrier
 from bridge.chunks import unpack
 from bridge.envelope import Answer, Credit, Request, new_id, read, write
 from bridge.executor import passed_query
@@ -18,7 +19,7 @@ from bridge.mqtt.link import Link
 from bridge.mqtt.topics import Address
 from bridge.pipes import Reader, Writer
 from bridge.remote import Remote
-from bridge.station import Carrier, Station
+from bridge.station import Station
 from bridge.tasks import Tasks
 from edge.errors import Cause, OpacaError, Overloaded, RemoteError, Unreachable
 from edge.http.errors import error_body as error_tree

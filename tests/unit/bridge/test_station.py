@@ -10,10 +10,10 @@ import pytest
 
 from bridge import station
 from bridge.answers import PING
+from bridge.carrier import Carrier
 from bridge.envelope import Answer, Presence, Request, read, write
 from bridge.mqtt.topics import Address
 from bridge.remote import MAX_INFO_BYTES, Remote, deflated
-from bridge.station import Carrier
 from bridge.tasks import Tasks
 from edge.errors import Unreachable
 from tests.unit.bridge.wire import INFO, Air, end, joined, settle, until
