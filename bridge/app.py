@@ -152,7 +152,7 @@ async def _parts(
         tasks.keep(joining.run, "joining")
         tasks.keep(Player(store, executor_of, tasks).run, "player")
         proxy = Proxy(remotes, token, relay, streams, Subscriptions())
-        operation = Operation(url, config.platform, stations, joining, store, streams, telemetry)
+        operation = Operation(url, platform, stations, joining, store, streams, telemetry)
         routes = PartyRoutes(proxy.routes(), operation.routes())
         on_status(operation.status)
         try:

@@ -5,6 +5,7 @@ It reads no environment variable of its own. Secrets are in files of mode 0600, 
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -190,6 +191,9 @@ def read_secret(path: Path) -> str:
     try:
         check_secret(path)
         return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except PermissionError as error:
+        user = _own_name()
+        raise BadBridge(f"{path}: the user {user} may not read this secret; run sudo chown {user} {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadBridge(f"{path}: expected a readable file with one secret ({error})") from error
 
@@ -198,10 +202,22 @@ def check_secret(path: Path) -> None:
     """Raise `BadBridge` if a file is not there, or others can read it as well."""
     try:
         is_open = bool(path.stat().st_mode & 0o077)
+    except PermissionError as error:
+        where = f"the user {_own_name()} may not enter its folder; move it to one that it may, such as /etc/opaca-edge"
+        raise BadBridge(f"{path}: {where}") from error
     except OSError as error:
         raise BadBridge(f"{path}: expected a file of mode 0600 ({error.strerror})") from error
     if is_open:
         raise BadBridge(f"{path}: others can read this secret; run chmod 600 {path}")
+
+
+def _own_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def load_bridge(

@@ -13,9 +13,9 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -38,10 +38,17 @@ _UNKNOWN_LIFE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
-    """Who manages connections and makes the users of remote parties."""
+    """Who manages connections and makes the users of remote parties.
+
+    Attributes:
+        name: The user's name.
+        password: What it logs in with.
+        token: Returns a new token without that, where the platform runs in the same process.
+    """
 
     name: str
-    password: str
+    password: str = field(default="", repr=False)
+    token: Callable[[], str] | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +65,9 @@ class LocalPlatform:
     """The platform beside the bridge; an async context manager.
 
     Every method raises a `CalleeError` of `edge.errors` if the platform does not answer, or refuses.
+
+    Attributes:
+        problem: Why it cannot be used now; empty if it can.
     """
 
     def __init__(
@@ -74,6 +84,7 @@ class LocalPlatform:
         sender_id: Who calls, as the platform's events show it: the bridge's base URL.
         """
         self.base_url = base_url
+        self.problem = ""
         self._administrator = administrator
         self._http = HttpClient(sender_id=sender_id, authorities=authorities)
         self._open: HttpTransport | None = None
@@ -134,6 +145,15 @@ class LocalPlatform:
         self._logins.clear()
         self._users.clear()
 
+    def explain(self, error: OpacaError | TimeoutError) -> str:
+        """Return why it cannot be used, in words."""
+        text = str(error) or f"{self.base_url} does not answer"
+        if isinstance(error, RemoteError) and error.status in (401, 403):
+            if self._administrator is None:
+                return f"{text}: it asks who is calling; name a file with its password in [bridge] password_file"
+            return f"{text}: is the password of {self._administrator.name} that in [bridge] password_file?"
+        return text
+
     async def _made_user(self, user: str, role: str) -> str:
         """Make a user, or give it another password and its role; returns the password, which nobody else knows."""
         password = secrets.token_urlsafe(24)
@@ -152,7 +172,7 @@ class LocalPlatform:
         transport = self._open
         if administrator is not None:
             async with self._locks.setdefault("", asyncio.Lock()):
-                transport = await self._logged_in(administrator.name, administrator.password)
+                transport = await self._logged_in(administrator.name, administrator.password, administrator.token)
         async with asyncio.timeout(_CALL_S):
             try:
                 return await transport.request(method, path, body=body)
@@ -161,14 +181,17 @@ class LocalPlatform:
                     self.forget_logins()
                 raise
 
-    async def _logged_in(self, user: str, password: str) -> HttpTransport:
+    async def _logged_in(self, user: str, password: str, issued: Callable[[], str] | None = None) -> HttpTransport:
         login = self._logins.get(user)
         if login is not None and login.password == password and time.monotonic() < login.renew_at_s:
             return login.transport
         assert self._open is not None
-        body: JsonValue = {"username": user, "password": password}
-        async with asyncio.timeout(_CALL_S):
-            token = (await self._open.request("POST", "/login", body=encode(body))).decode()
+        if issued is not None:
+            token = issued()
+        else:
+            body: JsonValue = {"username": user, "password": password}
+            async with asyncio.timeout(_CALL_S):
+                token = (await self._open.request("POST", "/login", body=encode(body))).decode()
         transport = self._http.transport(self.base_url, token=token, kind=TargetKind.PLATFORM)
         renew_at_s = time.monotonic() + max(_life_s(token) / 2, _SHORTEST_LIFE_S / 2)
         self._logins[user] = _Login(password, transport, token, renew_at_s)
@@ -191,15 +214,17 @@ def _life_s(token: str) -> float:
 
 async def until_it_answers(platform: LocalPlatform, first_pause_s: float = 0.5, longest_pause_s: float = 10.0) -> bytes:
     """Wait until the platform answers `/info`, and return that; says once why it waits."""
-    pause_s, said = first_pause_s, ""
+    pause_s = first_pause_s
     while True:
         try:
-            return await platform.info()
+            info = await platform.info()
+            platform.problem = ""
+            return info
         except (OpacaError, TimeoutError) as error:
-            text = str(error) or "it does not answer"
-            if text != said:
+            text = platform.explain(error)
+            if text != platform.problem:
                 log.warning("waiting for the local platform: %s", text)
-                said = text
+                platform.problem = text
             if isinstance(error, CalleeError):
                 platform.forget_logins()
         await asyncio.sleep(pause_s)

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from bridge.answers import PING
 from bridge.joining import Joining
+from bridge.local import LocalPlatform
+from bridge.queue import queue
 from bridge.relay import LANES
 from bridge.remote import Remote
 from bridge.station import Station
@@ -24,7 +26,6 @@ from edge.http.replies import Kind, Reply, boolean_reply, json_reply
 from edge.http.request import Request
 from edge.http.routes import Handler, Route, RouteTable
 
-_MOST = 1000
 _PING_S = 10.0
 
 
@@ -95,10 +96,11 @@ class LaneStatus(Struct, kw_only=True):
 
 
 class BridgeStatus(Struct, kw_only=True):
-    """The bridge as a whole."""
+    """The bridge as a whole; `platform_problem` says why the platform beside it cannot be used, empty if it can."""
 
     url: str
     platform: str
+    platform_problem: str = ""
     store: str
     since: float
     links: list[LinkStatus]
@@ -111,45 +113,13 @@ class BridgeStatus(Struct, kw_only=True):
     telemetry_passed_over: int
 
 
-class Waiting(Struct, kw_only=True):
-    """One message that waits to be sent; `accepted_ms` is Unix time by the clock of then."""
-
-    site: str
-    lane: str
-    seq: int
-    accepted_ms: int
-    route: str
-    body: str
-
-
-class Refused(Struct, kw_only=True):
-    """One message that its target refused for good."""
-
-    id: int
-    site: str
-    lane: str
-    seq: int
-    route: str
-    body: str
-    status: int
-    why: str
-    died_ms: int
-
-
-class Queue(Struct, kw_only=True):
-    """What waits, and what was refused."""
-
-    waiting: list[Waiting]
-    refused: list[Refused]
-
-
 class Operation:
     """Handlers of the bridge's own routes."""
 
     def __init__(
         self,
         url: str,
-        platform: str,
+        platform: LocalPlatform,
         stations: Sequence[Station],
         joining: Joining,
         store: Store,
@@ -222,7 +192,8 @@ class Operation:
         ]
         return BridgeStatus(
             url=self._url,
-            platform=self._platform,
+            platform=self._platform.base_url,
+            platform_problem=self._platform.problem,
             store=self._store.store_id,
             since=self._since_s,
             links=[_link(station) for station in self._stations],
@@ -259,36 +230,7 @@ class Operation:
         if site is not None:
             self._check_known(site)
         lanes = list(Lane) if lane is None else [_lane(lane)]
-        sites = sorted(self._store.outbox.sites()) if site is None else [site]
-        waiting = [
-            Waiting(
-                site=name,
-                lane=each.word,
-                seq=seq,
-                accepted_ms=at_ms,
-                route=event.route,
-                body=(event.body or b"").decode("utf-8", "replace")[:1000],
-            )
-            for name in sites
-            for each in lanes
-            for seq, at_ms, event in await self._store.outbox.list(name, each, most=_MOST)
-        ]
-        refused = [
-            Refused(
-                id=letter.letter_id,
-                site=letter.site,
-                lane=letter.lane.word,
-                seq=letter.seq,
-                route=letter.event.route,
-                body=(letter.event.body or b"").decode("utf-8", "replace")[:1000],
-                status=letter.status,
-                why=letter.why,
-                died_ms=letter.died_ms,
-            )
-            for letter in await self._store.dead_letters.list()
-            if site in (None, letter.site) and letter.lane in lanes
-        ]
-        return json_reply(Queue(waiting=waiting[:_MOST], refused=refused))
+        return json_reply(await queue(self._store, site, lanes))
 
     def _check_known(self, site: str) -> None:
         """Raise `NotFound` if nobody of this name was ever seen, or sent to."""

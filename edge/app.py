@@ -33,7 +33,7 @@ from edge.launcher.supervision import supervise
 from edge.notify import Notifier
 from edge.reach import say_who_may
 from edge.runtime.announcements import Announcements
-from edge.runtime.beside import BridgeView
+from edge.runtime.beside import BridgeView, Entrance
 from edge.runtime.connections import Connections
 from edge.runtime.definitions import Schemas
 from edge.runtime.deployment import Deployment
@@ -47,6 +47,7 @@ from edge.runtime.provisions import Provisions
 from edge.runtime.repeats import Repeats
 from edge.runtime.revival import Revival
 from edge.runtime.stored_connections import StoredConnections
+from edge.runtime.tokens import LOGIN_S
 from edge.runtime.trust import Trust, TrustSettings, trust
 from edge.settings import SIGNING_KEY, BadSetting
 from edge.state.database import Database, NewerSchema
@@ -94,8 +95,7 @@ async def serve(
     """
     for warning in config.warnings:
         log.warning("%s", warning)
-    limits = limits or Limits()
-    notifier = notifier or Notifier()
+    limits, notifier, bridge = limits or Limits(), notifier or Notifier(), bridge or BridgeView()
     install_task_factory(asyncio.get_running_loop())
     certificate = await asyncio.to_thread(_certificate, config, renewed)
     listening = listen(config.host, config.tcp_port)
@@ -104,10 +104,11 @@ async def serve(
         async with (
             Watchdog(),
             _state(config, notifier) as database,
-            _parts(config, base_url, database, certificate, bridge or BridgeView()) as parts,
+            _parts(config, base_url, database, certificate, bridge) as parts,
         ):
             gate = _gate(config, base_url, parts.trust)
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
+            bridge.entrance = _entrance(config, base_url, parts)
             parts.trust.users.on_loss.append(lambda: dispatcher.end_barred(gate.may_still))
             async with asyncio.TaskGroup() as tasks:
                 # First: what an agent broadcasts when it starts is meant for connected platforms as well.
@@ -327,6 +328,12 @@ async def _local_listener(certificate: Certificate | None, database: Database) -
         yield [listening]
     finally:
         listening.close()
+
+
+def _entrance(config: PlatformConfig, base_url: str, parts: _Parts) -> Entrance:
+    admin = config.platform_admin_user
+    token = partial(parts.trust.tokens.issue, admin, LOGIN_S) if config.require_auth else None
+    return Entrance(url=_local_url(parts.local[0]) if parts.local else base_url, user=admin, token=token)
 
 
 def _local_url(listening: socket.socket) -> str:

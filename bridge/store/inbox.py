@@ -13,7 +13,7 @@ from bridge.store.event import Batch, Entry, Fate, Taken
 from bridge.store.inbox_rows import Arrival, Claimed, InboxRows
 from bridge.store.lanes import Lane
 from bridge.store.ledger import Ledger, StreamState
-from bridge.store.schedule import Key, Pick, Schedule
+from bridge.store.schedule import Key, Pick, Retry, Schedule
 from bridge.store.schema import SEQ_BITS
 from bridge.store.transaction import Transaction
 from bridge.store.writer import Writer
@@ -130,7 +130,7 @@ class Inbox:
 
     async def again(self, entry: Entry, after_s: float, why: str = "") -> None:
         """Say that an entry could not be played, and when to try it next; later ones for its target wait for it."""
-        self._schedule.again(entry.row_id, time.monotonic() + after_s)
+        self._schedule.again(entry.row_id, time.monotonic() + after_s, why)
         self._news.set()
 
     async def dead(self, entry: Entry, status: int, why: str) -> None:
@@ -172,6 +172,10 @@ class Inbox:
         self._offsets_ms[site] = sender_now_ms - self._clock.alive_ms()
         self._schedule.unhold(site)
         self._news.set()
+
+    def retries(self) -> list[Retry]:
+        """Return what was tried in vain and will be tried again, the longest tried first; times are monotonic."""
+        return sorted(self._schedule.retries(), key=lambda retry: retry.since_s)
 
     def waiting(self, site: str) -> dict[Lane, int]:
         """Return how many entries of a site wait in each lane to be played."""

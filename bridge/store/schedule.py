@@ -42,8 +42,30 @@ class Pick(NamedTuple):
     since_s: float
 
 
+class Retry(NamedTuple):
+    """An entry that was tried in vain.
+
+    Attributes:
+        key: Its target.
+        row_id: Its place in the inbox.
+        tries: How often it was tried.
+        since_s: When it was tried first, on the caller's clock.
+        due_s: When it is tried next; in the past while it is tried.
+        why: What the last try came to.
+        of_target: How many entries wait for the same target, this one included.
+    """
+
+    key: Key
+    row_id: int
+    tries: int
+    since_s: float
+    due_s: float
+    why: str
+    of_target: int
+
+
 class _Target:
-    __slots__ = ("head", "in_flight", "is_listed", "key", "row_ids", "since_s", "tries")
+    __slots__ = ("due_s", "head", "in_flight", "is_listed", "key", "row_ids", "since_s", "tries", "why")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -51,6 +73,8 @@ class _Target:
         self.head = 0
         self.tries = 0
         self.since_s = 0.0
+        self.due_s = 0.0
+        self.why = ""
         self.in_flight = False
         # In a queue of ready ones or among those that wait for a time.
         self.is_listed = False
@@ -127,13 +151,21 @@ class Schedule:
         elif self._targets.get(target.key) is target:
             del self._targets[target.key]
 
-    def again(self, row_id: int, due_s: float) -> None:
+    def again(self, row_id: int, due_s: float, why: str = "") -> None:
         """Say that an entry was tried in vain, and when to try it next; the others of its target wait for it."""
         target = self._land(row_id)
         if target is not None:
             target.tries += 1
+            target.due_s, target.why = due_s, why
             target.is_listed = True
             heappush(self._blocked, (due_s, next(self._numbers), target))
+
+    def retries(self) -> Iterator[Retry]:
+        """Yield what was tried in vain and is not out of the way."""
+        for target in self._targets.values():
+            if target.tries and len(target):
+                row_id = target.row_ids[target.head]
+                yield Retry(target.key, row_id, target.tries, target.since_s, target.due_s, target.why, len(target))
 
     def release(self, row_id: int) -> None:
         """Say that an entry was not tried after all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TypeAlias
 from edge.cli.failures import ExitCode, Failed, failure_of
 from edge.cli.output import Output
 from edge.cli.platform import Platform
+from edge.cli.service_unit import STATE_DIR
 from edge.config import ClientConfig, PlatformConfig
 from edge.errors import OpacaError
 from edge.transport.http import HttpClient
 
+_ADDRESS = "bridge-address"
 LANES = ("alarm", "message", "telemetry")
 Work: TypeAlias = Callable[[Platform, Output], Awaitable[None]]
 
@@ -39,15 +42,17 @@ def call_bridge(arguments: argparse.Namespace, work: Work) -> None:
     folder = config.state_dir
     if isinstance(section, str) and arguments.state_dir is None and config.config_file is not None:
         folder = config.config_file.absolute().parent / Path(section).expanduser()
+    if arguments.state_dir is None and not os.access(folder / _ADDRESS, os.R_OK) and os.access(STATE_DIR, os.X_OK):
+        folder = STATE_DIR  # the service's, for root and the service's own user
     try:
-        url = (folder / "bridge-address").read_text(encoding="ascii").strip()
+        url = (folder / _ADDRESS).read_text(encoding="ascii").strip()
         token = (folder / "bridge-token").read_text(encoding="ascii").strip()
     except PermissionError as error:
         raise Failed(f"{error.filename} may not be read: run this as the user that the bridge runs as") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Failed(
             f"no bridge has run with {folder}; opaca-edge run starts it where the configuration file has a section"
-            " [bridge]; name that with --config, or its folder with --state-dir",
+            " [bridge]; name that with --config, or its folder with --state-dir; sudo finds that of the service",
             ExitCode.UNREACHABLE,
         ) from error
     client_config = replace(ClientConfig.load(), url=url, token=token)

@@ -1,4 +1,4 @@
-"""`bridge queue`: what waits to be sent, and what was refused for good."""
+"""`bridge queue`: what waits to be sent, what is tried again, and what was refused for good."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edge.cli.bridge_known import LANES, bridge_arguments, call_bridge
+from edge.cli.containers_figures import duration_text
 from edge.cli.output import Output, local_time
 from edge.cli.platform import Platform
 
 if TYPE_CHECKING:
-    from bridge.operation import Queue
+    from bridge.queue import Queue, Retried
 
 _WAITING = ("SITE", "LANE", "NUMBER", "ACCEPTED", "ROUTE", "BODY")
+_RETRIED = ("SITE", "LANE", "NUMBER", "ROUTE", "TRIED", "FOR", "NEXT IN", "BEHIND", "WHY")
 _REFUSED = ("ID", "SITE", "LANE", "REFUSED", "ROUTE", "BODY", "STATUS", "WHY")
 _LONGEST_BODY = 60
 
@@ -44,6 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
             )
         else:
             output.note("nothing waits to be sent")
+        if queue.retried:
+            output.line("")
+            output.table(_RETRIED, [_retried_row(each) for each in queue.retried])
+            output.note("refused with 401, 403 or 404 they are tried for ten minutes, and are dead letters then")
         if queue.refused:
             output.line("")
             output.table(
@@ -67,9 +73,23 @@ def run(arguments: argparse.Namespace) -> None:
     call_bridge(arguments, work)
 
 
+def _retried_row(each: Retried) -> tuple[str, ...]:
+    return (
+        each.site,
+        each.lane,
+        str(each.seq),
+        each.route,
+        f"{each.tries}x",
+        duration_text(each.trying_s),
+        duration_text(each.next_s) if each.next_s else "now",
+        str(each.behind),
+        each.why,
+    )
+
+
 async def fetch(platform: Platform, site: str | None = None, lane: str | None = None) -> Queue:
     """Return what waits, and what was refused."""
-    from bridge.operation import Queue
+    from bridge.queue import Queue
 
     query = [(name, value) for name, value in (("site", site), ("lane", lane)) if value is not None]
     return await platform.get("/_bridge/queue", Queue, query)

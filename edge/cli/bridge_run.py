@@ -6,6 +6,7 @@ import argparse
 import asyncio
 
 from edge.cli.bridge_settings import bridge_config
+from edge.cli.failures import ExitCode, Failed
 from edge.cli.platform_arguments import load_platform_config, platform_arguments
 from edge.cli.serving import serve_until_signal, set_up_log
 from edge.config import DEFAULT_URL
@@ -22,11 +23,15 @@ def run(arguments: argparse.Namespace) -> None:
     set_up_log(config.log_level)
     settings = bridge_config(config, config.public_url or DEFAULT_URL)
     from bridge.app import serve
+    from bridge.config import BadBridge
 
     def announce(url: str) -> None:
         print(f"OPACA Edge's bridge serves the parties it sees below {url}", flush=True)
 
     async def until(stop: asyncio.Event) -> None:
-        await serve(settings, stop, announce)
+        try:
+            await serve(settings, stop, announce)
+        except BadBridge as error:
+            raise Failed(str(error), ExitCode.USAGE) from error
 
     serve_until_signal(until, settings.tcp_port, "[bridge] listen")

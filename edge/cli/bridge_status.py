@@ -103,6 +103,8 @@ def lines(status: BridgeStatus, output: Output, width: int | None) -> list[str]:
     """Return what is shown to people, as wide as the terminal."""
     has_blocks = can_show_blocks(sys.stdout.encoding)
     drawn = [summary(status), ""]
+    if status.platform_problem:
+        drawn[1:] = [output.red(f"no platform: {status.platform_problem}"), ""]
     drawn += _table(_LINKS, [_link_row(link) for link in status.links], output, width)
     if status.sites:
         drawn += ["", *_table(_SITES, [_site_row(site) for site in status.sites], output, width)]

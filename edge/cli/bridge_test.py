@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Test each role's broker; through the bridge if it runs, as a second connection would throw it out."""
     config = PlatformConfig.load({"STATE_DIR": arguments.state_dir}, config_file=arguments.config, bundled=False)
-    settings = bridge_config(config, config.public_url or DEFAULT_URL)
+    settings = bridge_config(config, config.public_url or DEFAULT_URL, logs_in=False)
     output = Output(arguments.json, is_colour_wanted(environment()))
     steps = asyncio.run(_told(_of_running(arguments) or _of_broker(settings), output))
     if output.is_json:
@@ -97,6 +97,8 @@ def _of_running(arguments: argparse.Namespace) -> list[Step] | None:
             steps.append(Step("link", is_up, text))
             if is_up and link.problem:
                 steps.append(Step("permissions", False, link.problem))
+        problem = status.platform_problem
+        steps.append(Step("platform", not problem, problem or f"{status.platform} is used"))
         steps.extend([await _round_trip(platform, site) for site in status.sites])
         steps.append(Step("bridge", True, "it runs; stop it to have the broker tested step by step"))
 

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     find_modules_in(Path.cwd() if config.config_file is None else config.config_file.absolute().parent)
     if config.bridge:
         # What is wrong with it is said before anything is started.
-        bridge_config(config, DEFAULT_URL)
+        bridge_config(config, DEFAULT_URL, logs_in="platform" in config.bridge)
     serve_until_signal(lambda stop: _serve(config, stop), config.tcp_port)
 
 
@@ -72,7 +72,7 @@ async def _bridge(config: PlatformConfig, address: asyncio.Future[str], stop: as
     pause_s, tcp_port = _FIRST_PAUSE_S, 0
     while True:
         try:
-            settings = bridge_config(config, await address)
+            settings = bridge_config(config, await address, view.entrance)
             tcp_port = settings.tcp_port
             await serve(settings, stop, on_status=partial(setattr, view, "look"))
         except Failed as failed:

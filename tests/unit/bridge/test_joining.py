@@ -34,6 +34,10 @@ class Platform:
         self.events_of: asyncio.Queue[object] = asyncio.Queue()
         self.is_up = True
         self.hold: asyncio.Event | None = None
+        self.problem = ""
+
+    def explain(self, error: BaseException) -> str:
+        return str(error)
 
     async def info(self) -> bytes:
         if not self.is_up:

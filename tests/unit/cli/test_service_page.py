@@ -49,8 +49,8 @@ class Reader:
         self.config = machine / "opaca-edge.toml"
         for module in (keeping, restore):
             monkeypatch.setattr(module, "STATE_DIR", self.state)
-        monkeypatch.setattr(service_renewal.os, "chown", lambda *_: None)
-        monkeypatch.setattr(os, "chown", lambda *_: None)
+        monkeypatch.setattr(service_renewal.os, "chown", lambda *_, **__: None)
+        monkeypatch.setattr(os, "chown", lambda *_, **__: None)
         (machine / "media").mkdir()
 
     def meant(self, text: str) -> str:
