@@ -5,8 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.cli.broker_files import BrokerFiles, broker_arguments, broker_folder, write_secret
+from edge.cli.broker_certificate import own_authority
+from edge.cli.broker_farewell import say_away
+from edge.cli.broker_files import (
+    BrokerFiles,
+    broker_arguments,
+    broker_folder,
+    owner_argument,
+    owner_of,
+    write_secret,
+)
 from edge.cli.output import Output
+
+_CA_FILE = "/etc/opaca-edge/ca.pem"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,50 +26,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--is-gateway", action="store_true", help="it serves the sites instead of being one")
     parser.add_argument("--broker-url", metavar="URL", help="how the device reaches the broker (mqtts://host:8883)")
     parser.add_argument("--output", "-o", metavar="FILE", type=Path, help="write the password there, mode 0600")
+    owner_argument(parser)
     broker_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the user, or give it another password."""
-    files, output = BrokerFiles.read(broker_folder(arguments)), Output(arguments.json)
-    is_new = arguments.site not in files.users
-    password = files.add(arguments.site, is_gateway=arguments.is_gateway)
+    site, output = arguments.site, Output(arguments.json)
+    files = BrokerFiles.read(broker_folder(arguments))
+    # Whose it is on another machine, nobody knows here.
+    owner = owner_of(arguments) if arguments.owner or arguments.is_gateway else ""
+    is_new = site not in files.users
+    password = files.add(site, is_gateway=arguments.is_gateway)
     files.write()
-    is_reloaded = files.reload()
-    gateway = next(iter(files.gateways), "gateway")
-    url = arguments.broker_url or files.url
-    section = (
-        f'[bridge.gateway]\nname = "{arguments.site}"\n'
-        if arguments.is_gateway
-        else f'[bridge.device]\nsite = "{arguments.site}"\ngateway = "{gateway}"\n'
-    )
-    section += f'broker = "{url}"\npassword_file = "/etc/opaca-edge/{arguments.site}.password"\n'
-    if url.startswith("mqtts"):
-        section += 'ca_file = "/etc/opaca-edge/ca.pem"\n'
+    is_running = files.process_id() is not None
+    if is_running and not is_new and not arguments.is_gateway:
+        say_away(files, site, password)
     if arguments.output is not None:
-        write_secret(arguments.output, password)
+        write_secret(arguments.output, password, owner)
+    section = device_toml(files, site, arguments.broker_url or files.public_url, is_gateway=arguments.is_gateway)
+    access = "" if arguments.is_gateway else access_toml(site)
     if output.is_json:
-        access = "" if arguments.is_gateway else access_toml(arguments.site)
-        output.json(
-            {"site": arguments.site, "password": password, "toml": section, "gatewayToml": access, "isNew": is_new}
-        )
+        output.json({"site": site, "password": password, "toml": section, "gatewayToml": access, "isNew": is_new})
         return
-    output.line(f"{arguments.site} {'may connect' if is_new else 'has another password'} from now on")
-    if not is_reloaded:
+    output.line(f"{site} {'may connect' if is_new else 'has another password'} from now on")
+    if not is_running:
         folder = f" --folder {arguments.folder}" if arguments.folder else ""
         output.line(f"the broker does not run yet: opaca-edge broker run{folder}")
-    output.line(f"where {arguments.site} runs, in the configuration file of its platform:")
+    output.line(f"where {site} runs, in the configuration file of its platform:")
     print(f"\n{section}")
     if arguments.broker_url is None:
-        output.line("(the broker's address on this machine; --broker-url names the one that other machines reach)")
+        output.line("If that machine reaches the broker by another name, --broker-url tells it.")
+    where = f"{arguments.output}, copied there" if arguments.output is not None else "this, in a file there"
+    output.line(f"Its password_file is {where} (chmod 600, owned by whom the platform runs as):")
     if arguments.output is None:
-        output.line("and this password in that file, which only the service may read (chmod 600):")
-        print(f"\n{password}")
-    else:
-        output.line(f"and its password, which is in {arguments.output}, in that file (chmod 600)")
-    if not arguments.is_gateway:
-        output.line(f"beside {gateway}, in its platform's file, what {arguments.site} may call there (else nothing):")
-        print(f"\n{access_toml(arguments.site)}", end="")
+        print(f"\n{password}\n")
+    authority = own_authority(files.facts)
+    if authority is not None:
+        output.line(f"Its ca_file is a copy of {authority}, which is no secret.")
+    if access:
+        gateway = next(iter(files.gateways), "the gateway")
+        output.line(f"Beside {gateway}, in its platform's file, what {site} may call there (else nothing):")
+        print(f"\n{access}", end="")
+
+
+def device_toml(files: BrokerFiles, site: str, url: str, *, is_gateway: bool = False) -> str:
+    """Return what stands in the configuration file where a site runs, or another gateway."""
+    gateway = next(iter(files.gateways), "gateway")
+    section = (
+        f'[bridge.gateway]\nname = "{site}"\n'
+        if is_gateway
+        else f'[bridge.device]\nsite = "{site}"\ngateway = "{gateway}"\n'
+    )
+    section += f'broker = "{url}"\npassword_file = "/etc/opaca-edge/{site}.password"\n'
+    if url.startswith("mqtts") and own_authority(files.facts) is not None:
+        section += f'ca_file = "{_CA_FILE}"\n'
+    return section
 
 
 def access_toml(site: str) -> str:

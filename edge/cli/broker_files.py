@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.cli.broker_certificate import copies_of, copy_all, hosts_of
 from edge.cli.failures import ExitCode, Failed
+from edge.cli.port_owner import port_owner
 from edge.config import PlatformConfig
 
 if TYPE_CHECKING:
@@ -74,23 +79,30 @@ class BrokerFiles:
         from bridge.mqtt.broker import BrokerPlan
 
         facts = self.facts
-        paths = {name: Path(facts[name]) for name in ("cert", "key", "ca") if facts.get(name)}
         return BrokerPlan(
             folder=self.folder,
             host=facts["host"],
             port=facts["port"],
             user=facts.get("user", ""),
             root=facts.get("root", "opaca"),
-            **paths,
+            **copies_of(facts, self.folder),
         )
 
     @property
     def url(self) -> str:
         """How a bridge on this machine reaches it."""
-        scheme = "mqtt" if self.facts.get("cert") is None else "mqtts"
-        host = self.facts["host"]
-        host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.facts['port']}"
+        return self._url(hosts_of(self.facts)[0])
+
+    @property
+    def public_url(self) -> str:
+        """How other machines reach it, by the best of the names that its certificate has."""
+        return self._url(hosts_of(self.facts)[1])
+
+    @property
+    def local_host(self) -> str:
+        """An address of this machine where it listens."""
+        host: str = self.facts["host"]
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
     @property
     def users(self) -> dict[str, str]:
@@ -123,6 +135,7 @@ class BrokerFiles:
         plan = self.plan
         (self.folder / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
+        copy_all(self.facts, self.folder)
         _put(plan.configuration, configuration_text(plan))
         _put(plan.access_list, access_text(plan.root, self.gateways))
         _put(plan.passwords, "".join(f"{line}\n" for line in self.users.values()))
@@ -134,14 +147,51 @@ class BrokerFiles:
 
     def reload(self) -> bool:
         """Have a running Mosquitto read its files again; False if none runs."""
+        number = self.process_id()
+        if number is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGHUP)
+        return True
+
+    def process_id(self) -> int | None:
+        """Return the number of the Mosquitto that runs with these files; None if none does."""
         try:
             number = int(self.plan.process_id.read_text())
-            if "mosquitto" not in Path(f"/proc/{number}/comm").read_text():
-                return False
-            os.kill(number, signal.SIGHUP)
+            is_mosquitto = "mosquitto" in Path(f"/proc/{number}/comm").read_text()
         except (OSError, ValueError):
-            return False
-        return True
+            return None
+        return number if is_mosquitto else None
+
+    def listens(self, limit_s: float) -> bool:
+        """Wait until it takes connections; False if it does not within so many seconds."""
+        give_up_at_s = time.monotonic() + limit_s
+        while time.monotonic() < give_up_at_s:
+            with contextlib.suppress(OSError):
+                socket.create_connection((self.local_host, self.facts["port"]), 1.0).close()
+                return True
+            time.sleep(0.1)
+        return False
+
+    def check_port(self) -> None:
+        """Raise `Failed` if somebody else has the port, and say who."""
+        host, port = self.facts["host"], self.facts["port"]
+        if self.process_id() is not None:
+            return
+        try:
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                return
+        except OSError as error:
+            owner = port_owner(port)
+            why = f"is taken by {owner}" if owner else f"cannot be listened on ({error.strerror})"
+            hint = "; opaca-edge broker init --port takes another"
+            if owner is not None and "mosquitto" in owner:
+                hint = f": the one of Debian's package, it seems; sudo systemctl disable --now mosquitto ends it{hint}"
+            raise Failed(f"{host}:{port} {why}{hint}") from error
+
+    def _url(self, host: str) -> str:
+        scheme = "mqtt" if self.facts.get("cert") is None else "mqtts"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.facts['port']}"
 
 
 def mosquitto() -> str:
@@ -164,12 +214,44 @@ def service_user() -> str:
         return "root"
 
 
-def write_secret(path: Path, secret: str) -> None:
-    """Write a secret file of mode 0600."""
-    _put(path, secret + "\n")
+def owner_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare whose a file with a password is."""
+    parser.add_argument(
+        "--owner", metavar="USER", help="for root: whose that file is (the user of the installed service, else root)"
+    )
 
 
-def _put(path: Path, text: str) -> None:
+def owner_of(arguments: argparse.Namespace) -> str:
+    """Return whose a file with a password is: whoever runs the platform; empty leaves it ours.
+
+    Raises:
+        Failed: there is no such user.
+    """
+    import pwd
+
+    from edge.cli.service_unit import NAME
+
+    for name in (arguments.owner, NAME if os.geteuid() == 0 else None):
+        if name is None:
+            continue
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError as error:
+            if name == arguments.owner:
+                raise Failed(f"--owner {name}: there is no such user", ExitCode.USAGE) from error
+    return ""
+
+
+def write_secret(path: Path, secret: str, owner: str = "") -> None:
+    """Write a secret file of mode 0600, for a user if one is named; `Failed` if that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put(path, secret + "\n", owner)
+    except OSError as error:
+        raise Failed(f"{path}: {error.strerror}") from error
+
+
+def _put(path: Path, text: str, owner: str = "") -> None:
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -177,4 +259,6 @@ def _put(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    if owner:
+        shutil.chown(unfinished, owner)
     unfinished.replace(path)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from edge.cli.broker_certificate import own_authority
 from edge.cli.broker_files import (
     BrokerFiles,
     broker_arguments,
     broker_folder,
     mosquitto,
+    owner_argument,
+    owner_of,
     service_user,
     write_secret,
 )
 from edge.cli.broker_unit import UNIT, has_systemd, start_service
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
+
+# Where a platform that runs as a service looks for what only it may read.
+SECRETS = Path("/etc/opaca-edge")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client-ca", metavar="FILE", type=Path, help="devices log in with certificates of this CA")
     parser.add_argument("--insecure-lan", action="store_true", help="listen to the network without TLS all the same")
     parser.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE",
+        type=Path,
+        help=f"where the gateway's password goes ({SECRETS}/NAME.password for root, else beside the broker's files)",
+    )
+    owner_argument(parser)
+    parser.add_argument(
         "--no-start", action="store_true", help="write the files only; else systemd starts it, for root"
     )
     broker_arguments(parser)
@@ -38,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder, output = broker_folder(arguments), Output(arguments.json)
     _check(arguments)
     mosquitto()
+    owner = owner_of(arguments)
     files, password_file = make_broker(
         folder,
         gateway=arguments.gateway,
@@ -46,22 +62,35 @@ def run(arguments: argparse.Namespace) -> None:
         cert=arguments.tls_cert,
         key=arguments.tls_key,
         client_ca=arguments.client_ca,
+        password_file=_password_file(arguments),
+        owner=owner,
     )
-    section = (
-        f'[bridge.gateway]\nname = "{arguments.gateway}"\nbroker = "{files.url}"\npassword_file = "{password_file}"\n'
-    )
+    section = f'[bridge.gateway]\nname = "{arguments.gateway}"\nbroker = "{files.url}"\n'
+    section += f'password_file = "{password_file}"\n'
+    authority = own_authority(files.facts)
+    if authority is not None:
+        section += f'ca_file = "{authority}"\n'
+    is_started = not arguments.no_start and has_systemd()
+    if is_started:
+        files.check_port()
+        start_service(files, mosquitto())
     if output.is_json:
         output.json({"folder": str(folder), "broker": files.url, "gateway": arguments.gateway, "toml": section})
         return
     output.line(f"written: {files.plan.configuration}")
-    if not arguments.no_start and has_systemd():
-        start_service(folder, mosquitto())
+    option = f" --folder {folder}" if arguments.folder else ""
+    if is_started:
         output.line(f"{UNIT} runs, and starts with the machine")
+    elif files.process_id() is None:
+        output.line(f"start it with: opaca-edge broker run{option}")
     else:
-        output.line("start it with: opaca-edge broker run" + (f" --folder {folder}" if arguments.folder else ""))
-    output.line("add a site with: opaca-edge broker add SITE")
+        output.line("it runs already, and must be started anew for another address")
+    output.line(f"add a site with: opaca-edge broker add SITE{option}")
     output.line("and let the platform beside it be the gateway, in its configuration file:")
     print(f"\n{section}", end="")
+    if os.geteuid() == 0:
+        whose = f"belongs to {owner}" if owner else "belongs to root until opaca-edge service install hands it over"
+        output.line(f"\n{password_file} {whose}; --owner names who else runs the platform")
 
 
 def make_broker(
@@ -73,8 +102,14 @@ def make_broker(
     cert: Path | None = None,
     key: Path | None = None,
     client_ca: Path | None = None,
+    password_file: Path | None = None,
+    owner: str = "",
 ) -> tuple[BrokerFiles, Path]:
     """Write the files of a broker; what users there are stay.
+
+    Args:
+        password_file: Of the gateway; None puts it in the folder.
+        owner: Whose that is; empty leaves it ours.
 
     Returns:
         The files, and the one that holds the gateway's password.
@@ -91,12 +126,20 @@ def make_broker(
         "ca": None if client_ca is None else str(client_ca.absolute()),
         "user": service_user(),
     }
-    password_file = folder / f"{gateway}.password"
+    password_file = password_file or folder / f"{gateway}.password"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if gateway not in files.users or not password_file.exists():
-        write_secret(password_file, files.add(gateway, is_gateway=True))
+        write_secret(password_file, files.add(gateway, is_gateway=True), owner)
     files.write()
     return files, password_file
+
+
+def _password_file(arguments: argparse.Namespace) -> Path | None:
+    if arguments.output is not None:
+        return Path(arguments.output).absolute()
+    # Not beside the files of root's broker: those are Mosquitto's, whose folder nobody else may enter.
+    is_roots = os.geteuid() == 0 and arguments.folder is None
+    return SECRETS / f"{arguments.gateway}.password" if is_roots else None
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from edge.cli.broker_farewell import say_gone
 from edge.cli.broker_files import BrokerFiles, broker_arguments, broker_folder
 from edge.cli.failures import Failed
 from edge.cli.output import Output
@@ -18,14 +19,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Remove users; who is connected is thrown out at once."""
     files, output = BrokerFiles.read(broker_folder(arguments)), Output(arguments.json)
-    missing = [site for site in arguments.site if files.users.pop(site, None) is None]
-    files.facts["gateways"] = [name for name in files.facts["gateways"] if name not in arguments.site]
+    removed = [site for site in dict.fromkeys(arguments.site) if site in files.users]
+    missing = [site for site in arguments.site if site not in files.users]
+    remembered = [site for site in removed if not _is_forgotten(files, site)]
+    for site in removed:
+        files.users.pop(site)
+    files.facts["gateways"] = [name for name in files.facts["gateways"] if name not in removed]
     files.write()
-    removed = [site for site in arguments.site if site not in missing]
     if output.is_json:
-        output.json({"removed": [*removed], "unknown": [*missing]})
+        output.json({"removed": [*removed], "unknown": [*missing], "remembered": [*remembered]})
     else:
         for site in removed:
             output.line(f"{site} may not connect any more")
+        for site in remembered:
+            output.note(f"{site} stays among the sites that the gateway shows, as the broker could not be told")
     if missing:
         raise Failed(f"the broker knows no {', '.join(missing)}; it knows {', '.join(sorted(files.users)) or 'nobody'}")
+
+
+def _is_forgotten(files: BrokerFiles, site: str) -> bool:
+    """Throw a site out by another password, with which the gateway is told; true for a gateway, which has none."""
+    if site in files.gateways:
+        return True
+    password = files.add(site, is_gateway=False)
+    files.write()
+    return files.process_id() is not None and say_gone(files, site, password)

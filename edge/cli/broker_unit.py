@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edge.cli.broker_certificate import files_of, own_authority
+from edge.cli.broker_files import BrokerFiles
+from edge.cli.failures import Failed
+from edge.cli.service_install import python_path
+from edge.cli.service_renewal import daily_units
 from edge.cli.service_system import run_program, unit_path, write_file
 
 UNIT = "opaca-edge-broker.service"
+RENEWAL = "opaca-edge-broker-renew"
+_START_S = 10.0
 _SYSTEMD = Path("/run/systemd/system")
 
 
@@ -64,9 +71,26 @@ def has_systemd() -> bool:
     return os.geteuid() == 0 and _SYSTEMD.is_dir()
 
 
-def start_service(folder: Path, program: str) -> None:
-    """Install and start the unit; `Failed` with what systemd said."""
-    write_file(unit_path(UNIT), unit_text(folder, program))
+def renewal_units(files: BrokerFiles) -> dict[str, str]:
+    """Return the units that renew the broker's certificate, by their names; none if it speaks no TLS."""
+    if "cert" not in files_of(files.facts):
+        return {}
+    authority = own_authority(files.facts)
+    folders = [files.folder, *([] if authority is None else [authority.parent])]
+    command = ("broker", "renew", "--folder", str(files.folder))
+    return daily_units(RENEWAL, "broker init", command, folders, python_path(), "CAP_KILL")
+
+
+def start_service(files: BrokerFiles, program: str) -> None:
+    """Install and start the units, and wait until the broker listens; `Failed` with what systemd said."""
+    write_file(unit_path(UNIT), unit_text(files.folder, program))
+    renewal = renewal_units(files)
+    for name, text in renewal.items():
+        write_file(unit_path(name), text)
     run_program("systemctl", "daemon-reload")
     run_program("systemctl", "enable", UNIT)
     run_program("systemctl", "restart", UNIT)
+    if renewal:
+        run_program("systemctl", "enable", "--now", f"{RENEWAL}.timer")
+    if not files.listens(_START_S):
+        raise Failed(f"{UNIT} was started and does not listen; what it says: journalctl -u {UNIT} -n 20")

@@ -82,6 +82,7 @@ VERBS = {
     "broker init": Verb("broker_init", "set up a Mosquitto for sites", "opaca-edge broker init --gateway cloud"),
     "broker run": Verb("broker_run", "run it in the foreground", "opaca-edge broker run"),
     "broker add": Verb("broker_add", "let a site connect", "opaca-edge broker add greenhouse -o greenhouse.password"),
+    "broker renew": Verb("broker_renew", "renew the broker's certificate in time", "opaca-edge broker renew"),
     "broker remove": Verb("broker_remove", "let a site connect no more", "opaca-edge broker remove greenhouse"),
     "images": Verb("images", "list what containers can be started from", "opaca-edge images"),
     "login": Verb("login", "log in at a platform", "opaca-edge login --user eve"),

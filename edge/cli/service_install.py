@@ -11,6 +11,7 @@ from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 from edge.cli.service_announcement import announcement_file, announcement_text, can_be_found
 from edge.cli.service_renewal import install_renewal, own_folder, renewal_units, share_key
+from edge.cli.service_secrets import bridge_files, hand_over
 from edge.cli.service_system import need_root, run_program, unit_file, write_file
 from edge.cli.service_unit import DEVICE_GROUPS, NAME, STATE_DIR, UNIT, ServicePlan, unit_text
 from edge.config import PlatformConfig, environment, is_colour_wanted
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     output.line(f"written: {unit_file()}")
     _announce(config, output)
     share_key(config, plan.user, output)
+    hand_over(config, plan.user, output)
     install_renewal(renewed, plan.environment, output)
     run_program("systemctl", "daemon-reload")
     run_program("systemctl", "enable", UNIT)
@@ -92,15 +94,15 @@ def plan_of(user: str, config: PlatformConfig, port: str | None, policy: str | N
         command += ["--port", port]
     read += [path for path in (config.image_directory, config.default_image_directory) if path is not None]
     # Their folders, because a file that is renewed by renaming is another one.
+    read += [path.parent for path in bridge_files(config)]
     read += [path.parent for path in (config.tls_cert, config.tls_key, config.ca_file) if path is not None]
     return ServicePlan(
         user=user,
         command=tuple(command),
         groups=_groups(),
         policy=config.session_policy,
-        # The package need not be installed: a checkout does as well.
         environment=(
-            *((("PYTHONPATH", str(package)),) if not package.is_relative_to(sys.prefix) else ()),
+            *python_path(),
             *((("SESSION_POLICY", policy),) if policy is not None else ()),
         ),
         credentials=tuple(
@@ -112,6 +114,12 @@ def plan_of(user: str, config: PlatformConfig, port: str | None, policy: str | N
         tcp_port=config.tcp_port,
         readable=_in_homes(read),
     )
+
+
+def python_path() -> tuple[tuple[str, str], ...]:
+    """Return what a unit's environment needs to find the package, which need not be installed: a checkout does."""
+    package = Path(__file__).parents[2]
+    return () if package.is_relative_to(sys.prefix) else (("PYTHONPATH", str(package)),)
 
 
 def _groups() -> tuple[str, ...]:

@@ -19,18 +19,20 @@ from edge.config import PlatformConfig
 
 SERVICE, TIMER = f"{NAME}-renew.service", f"{NAME}-renew.timer"
 
-_SERVICE = f"""\
-# Written by `opaca-edge service install`, which writes it anew; changes of your own: systemctl edit {SERVICE}
+# New files belong to whom the old ones belong to.
+_RIGHTS = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER"
+
+_SERVICE = """\
+# Written by `opaca-edge %(by)s`, which writes it anew; changes of your own: systemctl edit %(name)s.service
 [Unit]
 Description=Renews the certificate of OPACA Edge in time
 
 [Service]
 Type=oneshot
-ExecStart=%s
-%s
+ExecStart=%(command)s
+%(own)s
 UMask=0077
-# New files belong to whom the old ones belong to.
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER
+CapabilityBoundingSet=%(rights)s
 NoNewPrivileges=yes
 ProtectSystem=strict
 PrivateNetwork=yes
@@ -54,8 +56,8 @@ SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 """
 
-_TIMER = f"""\
-# Written by `opaca-edge service install`, which writes it anew; changes of your own: systemctl edit {TIMER}
+_TIMER = """\
+# Written by `opaca-edge %(by)s`, which writes it anew; changes of your own: systemctl edit %(name)s.timer
 [Unit]
 Description=Looks every day whether the certificate of OPACA Edge ends soon
 
@@ -86,10 +88,38 @@ def renewal_units(folder: Path, environment: Sequence[tuple[str, str]] = ()) -> 
         folder: With the certificate and the authority; nothing else is written to.
         environment: Variables of the program, by name.
     """
-    command = words([sys.executable, "-m", "edge", "tls", "renew", "--if-due", "--out", str(folder)])
-    own = [f"Environment={words([f'{name}={value}'])}" for name, value in environment]
-    own.append(f"ReadWritePaths={words([str(folder)])}")
-    return {SERVICE: _SERVICE % (command.replace("$", "$$"), "\n".join(own)), TIMER: _TIMER}
+    command = ("tls", "renew", "--if-due", "--out", str(folder))
+    return daily_units(f"{NAME}-renew", "service install", command, [folder], environment)
+
+
+def daily_units(
+    name: str,
+    by: str,
+    command: Sequence[str],
+    folders: Sequence[Path],
+    environment: Sequence[tuple[str, str]] = (),
+    rights: str = "",
+) -> dict[str, str]:
+    """Return a service that renews something and the timer that starts it every day, by their names.
+
+    Args:
+        name: Of both, without what they end with.
+        by: The verb that writes them.
+        command: The verb that they run.
+        folders: Nothing else is written to.
+        environment: Variables of the program, by name.
+        rights: Capabilities besides those to write what belongs to others.
+    """
+    own = [f"Environment={words([f'{variable}={value}'])}" for variable, value in environment]
+    own.append(f"ReadWritePaths={words([str(folder) for folder in folders])}")
+    facts = {
+        "name": name,
+        "by": by,
+        "command": words([sys.executable, "-m", "edge", *command]).replace("$", "$$"),
+        "own": "\n".join(own),
+        "rights": f"{_RIGHTS} {rights}".rstrip(),
+    }
+    return {f"{name}.service": _SERVICE % facts, f"{name}.timer": _TIMER % facts}
 
 
 def install_renewal(folder: Path | None, environment: Sequence[tuple[str, str]], output: Output) -> None:
@@ -121,7 +151,7 @@ def remove_renewal(output: Output) -> None:
 def share_key(config: PlatformConfig, user: str, output: Output) -> None:
     """See to it that the service can read its key: that of an own authority is given to the group of its user."""
     key = config.tls_key
-    if key is None or not key.exists() or _can_read(user, key):
+    if key is None or not key.exists() or can_read(user, key):
         return
     if own_folder(config) is None:
         group = f"sudo chgrp {user} {key} && sudo chmod g+r {key}"
@@ -134,7 +164,8 @@ def share_key(config: PlatformConfig, user: str, output: Output) -> None:
     output.line(f"the group of {user} may read {key} from now on")
 
 
-def _can_read(user: str, file: Path) -> bool:
+def can_read(user: str, file: Path) -> bool:
+    """Tell whether a user may read a file, as its mode says."""
     import pwd
 
     known, about = pwd.getpwnam(user), file.stat()

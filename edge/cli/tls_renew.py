@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder = folder_of(arguments)
     certificate = folder / SERVER_CERT
     output = Output()
-    if arguments.if_due and (reason := _why_not(certificate)):
+    if arguments.if_due and (reason := why_not(certificate)):
         output.line(reason)
         return
     names = joined(read_names(certificate) if certificate.exists() else own_names(), arguments)
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     output.line(f"{certificate} is valid until {ends:%Y-%m-%d}; a platform that runs takes it within a minute")
 
 
-def _why_not(certificate: Path) -> str:
+def why_not(certificate: Path) -> str:
     """Return why a certificate is left alone; empty if it is due."""
     if is_surely_wrong(time.time()):
         return f"this machine's clock, which says {day(time.time())}, is wrong: looked at again next time"
