@@ -79,7 +79,7 @@ def bridge_backlog(full: bool) -> Iterator[Row]:
         with cloud.running() as server:
             wait_until(lambda: cloud.ask("Counted")["count"] > count // 10, 60)
             began, busy_s, rss = cloud.ask("Counted")["count"], server.cpu_s(), server.memory_kib()[0]
-            alarms = []
+            alarms: list[float] = []
             while not alarms or (cloud.ask("Counted")["count"] < count * 0.8 and len(alarms) < 10):
                 accepted_s = home.ask("RaiseAlarm")
                 wait_until(lambda accepted_s=accepted_s: cloud.ask("Counted")["alarm_s"] > accepted_s - 0.1, 60)
