@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LINKS = ("LINK", "ROLE", "BROKER", "STATE", "FOR", "MQTT", "REASON")
 _SITES = ("SITE", "STATE", "FOR", "AGENTS", "JOINED", "CALLS", "MAY", "SOFTWARE")
 _LANES = ("SITE", "LANE", "WAITING", "SIZE", "OLDEST", "", "ACCEPTED", "LOST", "TO PLAY", "PLAYED", "REFUSED")
+# What a terminal of so many columns does without.
+_NARROW = ((110, ()), (95, ("",)), (0, ("", "ACCEPTED", "PLAYED")))
 _GAUGE = 10
 # A gauge is full at so many messages that wait.
 _FULL = 1000
@@ -92,10 +94,11 @@ def summary(status: BridgeStatus) -> str:
     up = sum(link.connected_since is not None for link in status.links)
     there = sum(site.state == "connected" for site in status.sites)
     waiting = sum(lane.waiting for lane in status.lanes)
+    to_play = sum(lane.to_play for lane in status.lanes)
     lost = sum(sum(lane.lost.values()) + sum(lane.missed.values()) for lane in status.lanes)
     return (
         f"{up} of {counted(len(status.links), 'link')} up, {there} of {counted(len(status.sites), 'site')} there,"
-        f" {waiting} waiting, {lost} lost, {status.dead_letters} refused"
+        f" {waiting} waiting, {to_play} to play, {lost} lost, {status.dead_letters} refused"
     )
 
 
@@ -109,10 +112,15 @@ def lines(status: BridgeStatus, output: Output, width: int | None) -> list[str]:
     if status.sites:
         drawn += ["", *_table(_SITES, [_site_row(site) for site in status.sites], output, width)]
     if status.lanes:
-        drawn += ["", *_table(_LANES, [_lane_row(lane, has_blocks) for lane in status.lanes], output, width)]
+        rows = [_lane_row(lane, has_blocks) for lane in status.lanes]
+        left_out = () if width is None else next(left for least, left in _NARROW if width >= least)
+        places = [place for place, name in enumerate(_LANES) if name not in left_out]
+        rows = [tuple(row[place] for place in places) for row in rows]
+        drawn += ["", *_table([_LANES[place] for place in places], rows, output, width)]
     written = "" if status.written_today_bytes is None else f", {size_text(status.written_today_bytes)} written today"
-    drawn += ["", output.dim(f"store {status.store}: {size_text(status.file_bytes)}{written}; serves {status.url}")]
-    return drawn
+    foot = f"store {status.store}: {size_text(status.file_bytes)}{written}", f"serves {status.url}"
+    is_one_line = width is None or len("; ".join(foot)) <= width
+    return [*drawn, "", *map(output.dim, ["; ".join(foot)] if is_one_line else foot)]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], output: Output, width: int | None) -> list[str]:

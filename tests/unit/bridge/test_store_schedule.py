@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from bridge.store.lanes import Lane
-from bridge.store.schedule import Key, Schedule
+from bridge.store.schedule import Key, Retry, Schedule
 
 LAMP = Key("here", Lane.MESSAGE, "POST /send/lamp")
 PUMP = Key("here", Lane.MESSAGE, "POST /send/pump")
@@ -147,3 +147,16 @@ def test_every_entry_is_played_once_in_order_whatever_happens(seed: int) -> None
     assert held
     assert played == added
     assert len(schedule) == 0
+
+
+def test_what_was_tried_in_vain_says_why_and_when_it_is_tried_next() -> None:
+    schedule = Schedule()
+    for row_id in (1, 2):
+        schedule.add(LAMP, row_id)
+    schedule.add(PUMP, 3)
+    assert picks(schedule, 2, 1.0) == [1, 3]
+    schedule.again(1, 9.0, "403: not yours")
+    assert [*schedule.retries()] == [Retry(LAMP, 1, 1, 1.0, 9.0, "403: not yours", 2)]
+    assert picks(schedule, 1, 9.0) == [1]
+    schedule.finish(1)
+    assert [*schedule.retries()] == []  # the next of the same target has not been tried
