@@ -12,6 +12,8 @@ from edge.model.requests import Message
 from edge.runtime.call import Call
 from edge.runtime.platform import Platform
 
+_ARGUMENTS = dict[str, JsonValue]
+
 
 class AgentHandlers:
     """Handlers of `/agents`, `/send`, `/broadcast`, `/invoke` and `/stream`."""
@@ -59,7 +61,7 @@ class AgentHandlers:
     async def invoke(self, request: Request) -> Reply:
         """`POST /invoke/{action}` and `POST /invoke/{action}/{agentId}`."""
         call = _call(request)
-        arguments = await request.json(dict[str, JsonValue])
+        arguments = await request.json(_ARGUMENTS)
         parameters = request.parameters
         return json_reply(
             await self._forwarding.invoke(call, parameters["action"], arguments, parameters.get("agentId"))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -26,9 +26,7 @@ _encoder = msgspec.json.Encoder()
 encode: Callable[[Any], bytes] = _encoder.encode
 
 
-@lru_cache(maxsize=64)
-def _decoder(model: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(model)
+_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=64)(msgspec.json.Decoder)
 
 
 def decode(body: bytes, model: type[T], ignored: set[str] | None = None) -> T:
@@ -46,7 +44,7 @@ def decode(body: bytes, model: type[T], ignored: set[str] | None = None) -> T:
         raise EmptyBody("a JSON body is expected, none was given")
     check_depth(body)
     try:
-        value: T = _decoder(cast(Hashable, model)).decode(body)
+        value: T = _decoder(model).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_leniently(body, model, error, ignored)
     return value

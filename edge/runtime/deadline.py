@@ -13,51 +13,43 @@ from typing import Self
 
 
 class Deadlines:
-    """The calls that have a limit, of the event loop that used it first."""
+    """The calls that have a limit, of the event loop that used it first.
+
+    Attributes:
+        pending: The blocks that run.
+        fires_at: When the timer looks at them, on the loop's clock.
+        loop: Asked for once: on Python 3.11 every asyncio.get_running_loop() is a system call (getpid).
+    """
 
     def __init__(self) -> None:
-        self._pending: dict[Deadline, None] = {}
-        self._fires_at = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        # Asked for once: on Python 3.11 every asyncio.get_running_loop() is a system call (getpid).
+        self.pending: dict[Deadline, None] = {}
+        self.fires_at = math.inf
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def within(self, limit_s: float) -> Deadline:
-        """Return a context manager that ends its block with `TimeoutError` once `limit_s` has passed."""
-        return Deadline(self, limit_s)
-
-    def add(self, deadline: Deadline) -> None:
-        """Watch over a block."""
-        self._pending[deadline] = None
-        if deadline.at < self._fires_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._arm(deadline.at)
-
-    def _arm(self, at: float) -> None:
+    def arm(self, at: float) -> None:
+        """Have the timer look at a time; it stays when blocks end, for the next ones."""
         assert self.loop is not None
-        self._fires_at = at
+        if self._timer is not None:
+            self._timer.cancel()
+        self.fires_at = at
         self._timer = self.loop.call_at(at, self._fire)
-
-    def discard(self, deadline: Deadline) -> None:
-        """Stop watching; the timer stays, for the next ones."""
-        self._pending.pop(deadline, None)
 
     def _fire(self) -> None:
         assert self.loop is not None
         now = self.loop.time()
-        due = [deadline for deadline in self._pending if deadline.at <= now]
+        due = [deadline for deadline in self.pending if deadline.at <= now]
         for deadline in due:
-            del self._pending[deadline]
+            del self.pending[deadline]
             deadline.expire()
         self._timer = None
-        self._fires_at = math.inf
-        if self._pending:
-            self._arm(min(deadline.at for deadline in self._pending))
+        self.fires_at = math.inf
+        if self.pending:
+            self.arm(min(deadline.at for deadline in self.pending))
 
 
 class Deadline:
-    """The limit of one block; cancels the task that runs it."""
+    """Ends its block with `TimeoutError` once `limit_s` has passed: cancels the task that runs it."""
 
     __slots__ = ("_cancelling", "_deadlines", "_has_expired", "_limit_s", "_task", "at")
 
@@ -76,27 +68,31 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        loop = self._deadlines.loop
+        deadlines = self._deadlines
+        loop = deadlines.loop
         if loop is None:
-            loop = self._deadlines.loop = asyncio.get_running_loop()
+            loop = deadlines.loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline needs a task")
         self._task = task
         self._cancelling = task.cancelling()
-        self.at = loop.time() + self._limit_s
-        self._deadlines.add(self)
+        deadlines.pending[self] = None
+        self.at = at = loop.time() + self._limit_s
+        if at < deadlines.fires_at:
+            deadlines.arm(at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deadlines.discard(self)
         task, self._task = self._task, None
+        if not self._has_expired:
+            del self._deadlines.pending[self]
+            return
         # As asyncio.timeout does: only a cancellation that is nobody else's becomes a time-out.
         if (
-            self._has_expired
-            and task is not None
+            task is not None
             and task.uncancel() <= self._cancelling
             and kind is not None
             and issubclass(kind, asyncio.CancelledError)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.model.definitions import Definitions
 from edge.model.descriptions import AgentContainer, AgentDescription, RuntimePlatform
@@ -20,6 +21,7 @@ class LocalContainer:
         transport: The road to it.
         definitions: Its defined types.
         launcher: What keeps it running: `bundled`, `process` or `attached`.
+        container_id: Its ID.
         catalogue: What it offers.
     """
 
@@ -27,15 +29,12 @@ class LocalContainer:
     transport: Transport
     definitions: Definitions
     launcher: str
+    container_id: str = field(init=False)
     catalogue: Catalogue = field(init=False)
 
     def __post_init__(self) -> None:
+        self.container_id = self.description.container_id
         self.catalogue = Catalogue(((self.description, self.definitions),))
-
-    @property
-    def container_id(self) -> str:
-        """Its ID."""
-        return self.description.container_id
 
 
 @dataclass(slots=True, eq=False)
@@ -135,6 +134,10 @@ class Directory:
         """Return the local containers that offer a stream of this name."""
         return self._indexed().by_stream.get(stream, ())
 
+    def found(self) -> dict[Hashable, Any]:
+        """Return what was found among the local containers and remembered; it is empty after they have changed."""
+        return self._indexed().found
+
     def _indexed(self) -> _Index:
         if self._index is None:
             self._index = _Index(self._containers.values())
@@ -149,12 +152,13 @@ class Directory:
 class _Index:
     """Local containers by what they hold; every list in the containers' order."""
 
-    __slots__ = ("by_action", "by_agent", "by_stream")
+    __slots__ = ("by_action", "by_agent", "by_stream", "found")
 
     def __init__(self, containers: Iterable[LocalContainer]) -> None:
         self.by_agent: dict[str, list[LocalContainer]] = {}
         self.by_action: dict[str, list[LocalContainer]] = {}
         self.by_stream: dict[str, list[LocalContainer]] = {}
+        self.found: dict[Hashable, Any] = {}
         for container in containers:
             for index, names in (
                 (self.by_agent, container.catalogue.agents),

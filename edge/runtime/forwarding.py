@@ -27,8 +27,9 @@ from edge.model.json_value import JsonValue
 from edge.model.requests import Message
 from edge.runtime import resolution
 from edge.runtime.call import Call
-from edge.runtime.deadline import Deadlines
-from edge.runtime.directory import Directory, Peer
+from edge.runtime.deadline import Deadline, Deadlines
+from edge.runtime.directory import Directory, LocalContainer, Peer
+from edge.runtime.parameters import check_arguments
 from edge.runtime.resolution import Target
 from edge.transport.base import CallOptions
 
@@ -65,20 +66,21 @@ class Forwarding:
         mismatch: str | None = None
         failure: CalleeError | None = None
         asked: list[Target] = []
-        for candidate in resolution.for_invoke(self._directory, call, action, arguments, agent_id):
+        for candidate in resolution.for_invoke(self._directory, call, action, agent_id):
             target = candidate.target
             if target in asked:
                 continue
-            reason = candidate.mismatch
-            if reason is None and candidate.pending:
-                reason = await candidate.definitions.mismatch(candidate.pending)
+            fit = check_arguments(candidate.action, arguments, candidate.definitions)
+            reason = fit.mismatch
+            if reason is None and fit.pending:
+                reason = await candidate.definitions.mismatch(fit.pending)
             if reason is not None:
                 mismatch = mismatch or reason
                 continue
             asked.append(target)
             options = call.options(self._token(call, target))
             try:
-                with self._deadlines.within(limit_s):
+                with Deadline(self._deadlines, limit_s):
                     return await target.transport.invoke(action, arguments, candidate.agent_id, options)
             except TimeoutError:
                 raise _no_answer(target, limit_s) from None
@@ -102,7 +104,7 @@ class Forwarding:
         failure: CalleeError | None = None
         for target in resolution.for_message(self._directory, call, agent_id):
             try:
-                with self._deadlines.within(_MESSAGE_TIME_S):
+                with Deadline(self._deadlines, _MESSAGE_TIME_S):
                     return await target.transport.send(agent_id, message, call.options())
             except TimeoutError:
                 raise _no_answer(target, _MESSAGE_TIME_S) from None
@@ -184,14 +186,13 @@ class Forwarding:
 
     async def _leg(self, target: Target, channel: str, message: Message, options: CallOptions) -> None:
         try:
-            with self._deadlines.within(_MESSAGE_TIME_S):
+            with Deadline(self._deadlines, _MESSAGE_TIME_S):
                 await target.transport.broadcast(channel, message, options)
         except TimeoutError:
             raise _no_answer(target, _MESSAGE_TIME_S) from None
 
     def _token(self, call: Call, target: Target) -> str | None:
-        container_id = getattr(target, "container_id", None)
-        return None if container_id is None else self._login_token(call, container_id)
+        return self._login_token(call, target.container_id) if isinstance(target, LocalContainer) else None
 
 
 class _Watched:

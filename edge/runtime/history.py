@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import time_ns
 from uuid import uuid4
 
 from edge.model.codec import encode
@@ -33,18 +33,21 @@ class History:
 
     def call(self, route: str, sender_id: str | None) -> str:
         """Record the beginning of a request; return the event's ID."""
-        event_id = self._next_id()
+        self._count = count = self._count + 1
+        event_id = f"{self._prefix}{count:012x}"
+        now_ms = time_ns() // 1_000_000
         self._events.append(
-            Event(id=event_id, timestamp=_now_ms(), event_type=EventType.CALL, route=route, sender_id=sender_id)
+            Event(id=event_id, timestamp=now_ms, event_type=EventType.CALL, route=route, sender_id=sender_id)
         )
         return event_id
 
     def end(self, call_id: str, route: str, sender_id: str | None, status: int) -> None:
         """Record the end of a request; one with success is pushed to the subscribers of its first path segment."""
         is_success = 200 <= status < 300
+        self._count = count = self._count + 1
         event = Event(
-            id=self._next_id(),
-            timestamp=_now_ms(),
+            id=f"{self._prefix}{count:012x}",
+            timestamp=time_ns() // 1_000_000,
             event_type=EventType.SUCCESS if is_success else EventType.ERROR,
             route=route,
             sender_id=sender_id,
@@ -99,4 +102,4 @@ class History:
 
 
 def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return time_ns() // 1_000_000

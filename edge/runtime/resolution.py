@@ -1,6 +1,7 @@
 """Which containers and platforms may answer a call, in the order they are asked (contract, section 5.1). Pure.
 
-Everything is a generator: the first candidate usually succeeds, and those behind it need no look.
+The first candidate usually succeeds, so those behind it are looked for when they are asked for; and what invokes found
+among the local containers is remembered until one of them changes.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from edge.model.definitions import DefinedValue, Definitions
-from edge.model.descriptions import StreamMode
-from edge.model.json_value import JsonValue
+from edge.model.definitions import Definitions
+from edge.model.descriptions import Action, StreamMode
 from edge.runtime.call import Call
 from edge.runtime.directory import Directory, LocalContainer, Peer
-from edge.runtime.parameters import check_arguments
 
 Target: TypeAlias = LocalContainer | Peer
+
+
+# Of local containers; beyond that it is looked up anew.
+_MAX_FOUND = 1024
 
 
 class ActionCandidate(Struct, frozen=True):
@@ -27,32 +30,45 @@ class ActionCandidate(Struct, frozen=True):
     Attributes:
         target: Who would be asked.
         agent_id: The agent to name in the call; None leaves the choice to the target.
-        mismatch: Why the arguments do not fit, None if they do as far as OPACA's own types go.
-        pending: Values of defined types that are still to be checked by `definitions`.
-        definitions: The defined types of the container that offers the action.
+        action: The action as it is described.
+        definitions: The defined types of the container that offers it.
     """
 
     target: Target
     agent_id: str | None
-    mismatch: str | None
-    pending: Sequence[DefinedValue]
+    action: Action
     definitions: Definitions
 
 
-def for_invoke(
-    directory: Directory, call: Call, action: str, arguments: dict[str, JsonValue], agent_id: str | None
+def for_invoke(directory: Directory, call: Call, action: str, agent_id: str | None) -> Iterable[ActionCandidate]:
+    """Return the candidates of an invoke; several of one target where several of its agents offer the action."""
+    if call.container_id is not None:
+        local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
+        return _offering(_targets(directory, call, local), call.container_id, action, agent_id)
+    found = directory.found()
+    candidates: Sequence[ActionCandidate] | None = found.get((action, agent_id))
+    if candidates is None:
+        local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
+        candidates = tuple(_offering(local, None, action, agent_id))
+        if candidates:  # callers must not fill the memory with names that they make up
+            if len(found) >= _MAX_FOUND:
+                found.clear()
+            found[action, agent_id] = candidates
+    if not call.forward or not directory.peers:
+        return candidates
+    return chain(candidates, _offering(directory.peers, None, action, agent_id))
+
+
+def _offering(
+    targets: Iterable[Target], container_id: str | None, action: str, agent_id: str | None
 ) -> Iterator[ActionCandidate]:
-    """Yield the candidates of an invoke; several of one target where several of its agents offer the action."""
-    local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
-    wanted = call.container_id
-    for target in _targets(directory, call, local):
+    for target in targets:
         for offer in target.catalogue.actions.get(action, ()):
-            if (wanted is None or offer.container_id == wanted) and (agent_id is None or offer.agent_id == agent_id):
-                fit = check_arguments(offer.action, arguments, offer.definitions)
+            if container_id in (None, offer.container_id) and agent_id in (None, offer.agent_id):
                 # Who is asked without an agent takes its first that offers the action, whatever its parameters; another
                 # one must be named (contract, Q3).
                 named = agent_id if agent_id is not None or offer.is_first else offer.agent_id
-                yield ActionCandidate(target, named, fit.mismatch, fit.pending, offer.definitions)
+                yield ActionCandidate(target, named, offer.action, offer.definitions)
 
 
 def for_message(directory: Directory, call: Call, agent_id: str) -> Iterator[Target]:
