@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
+from tests.contract.running import REPOSITORY
 from tests.system.joined import Caller, until
 from tests.system.roads import Roads, roads
 
@@ -133,3 +137,33 @@ async def test_a_removed_user_is_made_again(callers: tuple[Caller, Caller]) -> N
     assert (await home.ask("DELETE", "/users/site-cloud")).json is True
     assert (await cloud.invoke("Echo", "/at-home", value=2)).json == 2
     assert (await home.ask("GET", "/users/site-cloud")).json["role"] == "USER"
+
+
+async def test_what_is_refused_and_tried_again_says_why_and_when_in_the_queue(
+    callers: tuple[Caller, Caller], running: Roads
+) -> None:
+    _, cloud = callers
+    for payload in ("first", "second"):
+        assert (await cloud.ask("POST", "/send/at-home", {"payload": payload})).status == 200
+    words = ["bridge", "queue", "--state-dir", str(running.folder / "home" / "state")]
+
+    async def queue(*more: str) -> str:
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge", *words, *more,
+            cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        return (await program.communicate())[0].decode()
+
+    async def are_both_known() -> bool:
+        retried = json.loads(await queue("--json"))["retried"]
+        return bool(retried) and retried[0]["behind"] == 1
+
+    await until(are_both_known, "one is tried again, and one waits for it")
+    (one,) = json.loads(await queue("--json"))["retried"]
+    assert (one["site"], one["lane"], one["route"]) == ("cloud", "message", "POST /send/at-home")
+    assert one["why"].startswith("403: POST /send/at-home is not among what this platform allows")
+    assert one["tries"] >= 1
+    assert 0 <= one["next_s"] <= 60
+    drawn = await queue()
+    assert "NEXT IN" in drawn
+    assert "403: POST /send/at-home is not among what this platform allows" in drawn
