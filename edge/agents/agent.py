@@ -13,7 +13,7 @@ from edge.agents.names import check_name, default_agent_id, pascal_case
 from edge.agents.offers import class_offers, gather_offers
 from edge.agents.outgoing import Outgoing
 from edge.agents.signature import action_spec, declared_action_spec, stream_spec
-from edge.agents.tasks import Owner
+from edge.agents.tasks import AgentTasks, Owner
 from edge.errors import Unsupported
 from edge.model.descriptions import AgentDescription, Parameter, StreamMode
 from edge.model.json_value import JsonValue
@@ -327,10 +327,14 @@ class Agent:
     @property
     def owner(self) -> Owner:
         """Marks tasks and calls as this agent's."""
-        tasks = self.container.life.tasks
-        if self._owner is None or self._owner.tasks is not tasks:
-            self._owner = Owner(self.agent_id, tasks)
-        return self._owner
+        return self.owner_in(self.container.life.tasks)
+
+    def owner_in(self, tasks: AgentTasks) -> Owner:
+        """Return what marks this agent's while its container has these tasks."""
+        owner = self._owner
+        if owner is None or owner.tasks is not tasks:
+            owner = self._owner = Owner(self.agent_id, tasks)
+        return owner
 
     @property
     def is_attached(self) -> bool:

@@ -79,7 +79,7 @@ class Calls:
         if is_outermost:
             self._in_flight.add(task)
         caller = current_owner.get()
-        current_owner.set(agent.owner)
+        current_owner.set(agent.owner_in(self._tasks))
         try:
             if is_async:
                 return await function(**arguments)

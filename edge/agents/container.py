@@ -235,7 +235,7 @@ class Container:
             ActionFailed: it raised, returned what is not JSON, or found no thread.
             OutcomeUnknown: it took longer than `options.timeout_s`.
         """
-        life = self.life
+        life = self._life or self.life
         agent, spec = self._roster.action(action, agent_id)
         ready = spec.read(arguments)
         if spec.auth:

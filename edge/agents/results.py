@@ -90,9 +90,11 @@ def _object(value: dict[Any, Any], depth: int) -> dict[str, JsonValue]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise NotJson(f"key {key!r:.60} is no text")
-        key = _text(str(key))
+        if type(key) is not str or not key.isascii():
+            key = _text(str(key))
+        kind = type(item)
         try:
-            copy[key] = item if type(item) in _PLAIN else _plain(item, depth - 1)
+            copy[key] = item if kind in _PLAIN or (kind is str and item.isascii()) else _plain(item, depth - 1)
         except NotJson as error:
             raise NotJson(error.reason, f".{key}{error.path}") from None
     return copy

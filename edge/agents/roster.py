@@ -19,7 +19,7 @@ class Roster:
     def __init__(self, container_name: str) -> None:
         self._container_name = container_name
         self._agents: dict[str, Agent] = {}
-        self._first_agent: dict[str, Agent] = {}
+        self._found: dict[tuple[str, str | None], tuple[Agent, ActionSpec]] = {}
         self._first_streaming: dict[str, Agent] = {}
         self._listeners: dict[str, list[Agent]] | None = None
 
@@ -56,7 +56,7 @@ class Roster:
 
     def forget(self) -> None:
         """Forget what was looked up: agents, their actions, streams or channels have changed."""
-        self._first_agent.clear()
+        self._found.clear()
         self._first_streaming.clear()
         self._listeners = None
 
@@ -77,13 +77,19 @@ class Roster:
         Raises:
             NotFound: there is none.
         """
-        agent = self._first_agent.get(name) if agent_id is None else self.agent(agent_id)
-        if agent is None:
+        found = self._found.get((name, agent_id))
+        if found is None:
             # Only what exists is remembered: callers must not fill the memory with names that they make up.
+            found = self._found[name, agent_id] = self._find(name, agent_id)
+        return found
+
+    def _find(self, name: str, agent_id: str | None) -> tuple[Agent, ActionSpec]:
+        if agent_id is None:
             agent = next((agent for agent in self if name in agent.offers.actions), None)
             if agent is None:
                 raise NotFound(f"container {self._container_name!r} has no action {name!r}")
-            self._first_agent[name] = agent
+        else:
+            agent = self.agent(agent_id)
         spec = agent.offers.actions.get(name)
         if spec is None:
             raise NotFound(f"agent {agent.agent_id!r} has no action {name!r}")

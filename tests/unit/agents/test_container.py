@@ -393,6 +393,8 @@ async def test_names_that_callers_make_up_are_not_remembered() -> None:
         for number in range(100):
             with pytest.raises(NotFound):
                 await home.invoke(f"Nope{number}", {}, None)
+            with pytest.raises(NotFound):
+                await home.invoke("Put", {"box": {"width": 1}}, f"nobody-{number}")
         await home.invoke("Put", {"box": {"width": 1}}, None)
         roster: Any = home._roster
-        assert list(roster._first_agent) == ["Put"]
+        assert list(roster._found) == [("Put", None)]
