@@ -108,7 +108,7 @@ async def serve(
         ):
             gate = _gate(config, base_url, parts.trust)
             dispatcher = Dispatcher(route_table(parts.platform), gate, limits, parts.platform.history, Audit())
-            bridge.entrance = _entrance(config, base_url, parts)
+            bridge.entrance = _entrance(config, listening, parts)
             parts.trust.users.on_loss.append(lambda: dispatcher.end_barred(gate.may_still))
             async with asyncio.TaskGroup() as tasks:
                 # First: what an agent broadcasts when it starts is meant for connected platforms as well.
@@ -330,14 +330,17 @@ async def _local_listener(certificate: Certificate | None, database: Database) -
         listening.close()
 
 
-def _entrance(config: PlatformConfig, base_url: str, parts: _Parts) -> Entrance:
+def _entrance(config: PlatformConfig, listening: socket.socket, parts: _Parts) -> Entrance:
     admin = config.platform_admin_user
     token = partial(parts.trust.tokens.issue, admin, LOGIN_S) if config.require_auth else None
-    return Entrance(url=_local_url(parts.local[0]) if parts.local else base_url, user=admin, token=token)
+    # Not the public URL, which may lead through others: a reverse proxy, a name that this machine does not know.
+    return Entrance(url=_local_url(parts.local[0] if parts.local else listening), user=admin, token=token)
 
 
 def _local_url(listening: socket.socket) -> str:
-    return f"http://{_LOCAL_HOST}:{listening.getsockname()[1]}"
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": _LOCAL_HOST, "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _trust_settings(config: PlatformConfig) -> TrustSettings:
