@@ -198,7 +198,7 @@ async def _parts(
         ) as connections,
     ):
         session, logins, limit_s = trusted.session, trusted.logins, config.container_timeout_s
-        forwarding = Forwarding(directory, lambda call, container_id: logins.token(call.caller.name, container_id))
+        forwarding = Forwarding(directory, logins.token)
         deployment = Deployment(directory, provisions, session, logins, trusted.tenants, errands, limit_s)
         bundled = BundledLauncher(
             installation=await installation_id(database),

@@ -101,6 +101,8 @@ def install_task_factory(loop: asyncio.AbstractEventLoop) -> None:
         return
 
     def factory(loop: asyncio.AbstractEventLoop, coro: AnyCoroutine, **options: Any) -> AnyTask:
+        if not options and current_owner.get() is None:
+            return asyncio.Task(coro, loop=loop)
         context = options.get("context")
         owner = current_owner.get() if context is None else context.get(current_owner)
         # Python 3.11 and 3.12 name the task afterwards, later versions pass the name (and more) on.

@@ -38,15 +38,6 @@ class OriginGuard:
         for name in host_names:
             self._hosts |= {name.lower(), f"{name.lower()}.local"}
 
-    def check(self, request: Request) -> None:
-        """Refuse a managing call from a foreign page.
-
-        Raises:
-            NotAllowed: the origin or the host is foreign.
-        """
-        if request.method != "GET" and request.raw_path.split("/", 2)[1] in _MANAGING:
-            self.demand_own(request)
-
     def is_foreign(self, request: Request) -> bool:
         """Tell whether a foreign page asks."""
         try:
@@ -135,8 +126,8 @@ class PlatformGate:
                 return Caller(
                     name=presented.name, role=Role.ADMIN, privileges=presented.privileges, is_authenticated=True
                 )
-        if request.method != "GET":
-            self._guard.check(request)
+        if request.method != "GET" and request.raw_path.split("/", 2)[1] in _MANAGING:
+            self._guard.demand_own(request)
         if request.raw_path in _ISSUES_TOKENS and self._guard.is_foreign(request):
             return self._foreigner
         return self._anybody

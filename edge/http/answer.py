@@ -117,7 +117,7 @@ def response_of(reply: Reply, request: Request, vary: bool, shares: bool) -> Com
         vary: The answer may depend on the cross-origin headers (all but a refused path).
         shares: The route may be read by pages of any origin.
     """
-    any_origin = shares and cors.is_foreign(request)
+    any_origin = shares and "Origin" in request.headers and cors.is_foreign(request)
     content_type = reply.content_type
     make = _ready_head if content_type in _USUAL_TYPES else _head  # what a caller made up is not kept
     head = make(reply.status, content_type, vary, any_origin)

@@ -63,13 +63,16 @@ class Directory:
     containers there are.
 
     Attributes:
+        peers: The connected platforms, oldest first.
+        found: What look-ups found among the local containers and remember; emptied when these change.
         on_change: What is called after each change of the local containers.
     """
 
     def __init__(self) -> None:
+        self.peers: tuple[Peer, ...] = ()
+        self.found: dict[Hashable, Any] = {}
         self._containers: dict[str, LocalContainer] = {}
         self._peers: dict[str, Peer] = {}
-        self._peer_list: tuple[Peer, ...] = ()
         self._index: _Index | None = None
         self.on_change: list[Callable[[], None]] = []
 
@@ -77,11 +80,6 @@ class Directory:
     def containers(self) -> Sequence[LocalContainer]:
         """The local containers, oldest first."""
         return tuple(self._containers.values())
-
-    @property
-    def peers(self) -> Sequence[Peer]:
-        """The connected platforms, oldest first."""
-        return self._peer_list
 
     def container_ids(self) -> Sequence[str]:
         """Return the IDs of the local containers."""
@@ -106,12 +104,12 @@ class Directory:
     def put_peer(self, peer: Peer) -> None:
         """Add a connected platform, or replace the one of the same URL in its place."""
         self._peers[peer.url] = peer
-        self._peer_list = tuple(self._peers.values())
+        self.peers = tuple(self._peers.values())
 
     def remove_peer(self, url: str) -> None:
         """Take a connected platform out; nothing happens if there is none of that URL."""
         if self._peers.pop(url, None) is not None:
-            self._peer_list = tuple(self._peers.values())
+            self.peers = tuple(self._peers.values())
 
     def agent(self, agent_id: str) -> AgentDescription | None:
         """Return the description of an agent: of a local one, else of one on a connected platform."""
@@ -134,10 +132,6 @@ class Directory:
         """Return the local containers that offer a stream of this name."""
         return self._indexed().by_stream.get(stream, ())
 
-    def found(self) -> dict[Hashable, Any]:
-        """Return what was found among the local containers and remembered; it is empty after they have changed."""
-        return self._indexed().found
-
     def _indexed(self) -> _Index:
         if self._index is None:
             self._index = _Index(self._containers.values())
@@ -145,6 +139,7 @@ class Directory:
 
     def _changed(self) -> None:
         self._index = None
+        self.found.clear()
         for tell in self.on_change:
             tell()
 
@@ -152,13 +147,12 @@ class Directory:
 class _Index:
     """Local containers by what they hold; every list in the containers' order."""
 
-    __slots__ = ("by_action", "by_agent", "by_stream", "found")
+    __slots__ = ("by_action", "by_agent", "by_stream")
 
     def __init__(self, containers: Iterable[LocalContainer]) -> None:
         self.by_agent: dict[str, list[LocalContainer]] = {}
         self.by_action: dict[str, list[LocalContainer]] = {}
         self.by_stream: dict[str, list[LocalContainer]] = {}
-        self.found: dict[Hashable, Any] = {}
         for container in containers:
             for index, names in (
                 (self.by_agent, container.catalogue.agents),

@@ -46,9 +46,9 @@ _MESSAGE_TIME_S = 30
 class Forwarding:
     """Passes calls on to local containers and connected platforms."""
 
-    def __init__(self, directory: Directory, login_token: Callable[[Call, str], str | None]) -> None:
+    def __init__(self, directory: Directory, login_token: Callable[[str, str], str | None]) -> None:
         """Args:
-        login_token: Returns the calling user's token at a container, None if not logged in there.
+        login_token: Returns a user's token at a container, None if not logged in there.
         """
         self._directory = directory
         self._login_token = login_token
@@ -78,7 +78,10 @@ class Forwarding:
                 mismatch = mismatch or reason
                 continue
             asked.append(target)
-            options = call.options(self._token(call, target))
+            token = (
+                self._login_token(call.caller.name, target.container_id) if isinstance(target, LocalContainer) else None
+            )
+            options = call.options(token)
             try:
                 with Deadline(self._deadlines, limit_s):
                     return await target.transport.invoke(action, arguments, candidate.agent_id, options)
@@ -190,9 +193,6 @@ class Forwarding:
                 await target.transport.broadcast(channel, message, options)
         except TimeoutError:
             raise _no_answer(target, _MESSAGE_TIME_S) from None
-
-    def _token(self, call: Call, target: Target) -> str | None:
-        return self._login_token(call, target.container_id) if isinstance(target, LocalContainer) else None
 
 
 class _Watched:

@@ -45,7 +45,7 @@ def for_invoke(directory: Directory, call: Call, action: str, agent_id: str | No
     if call.container_id is not None:
         local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)
         return _offering(_targets(directory, call, local), call.container_id, action, agent_id)
-    found = directory.found()
+    found = directory.found
     candidates: Sequence[ActionCandidate] | None = found.get((action, agent_id))
     if candidates is None:
         local = directory.with_action(action) if agent_id is None else directory.with_agent(agent_id)

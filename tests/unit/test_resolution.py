@@ -67,7 +67,7 @@ def test_names_that_callers_make_up_are_not_remembered() -> None:
     for number in range(100):
         assert found(directory, f"Nope{number}") == found(directory, "Open", f"nobody-{number}") == []
     assert found(directory, "Open") == ["one"]
-    assert list(directory.found()) == [("Open", None)]
+    assert list(directory.found) == [("Open", None)]
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -75,4 +75,4 @@ def test_what_is_remembered_is_bounded() -> None:
     names = [f"Open{number}" for number in range(3000)]
     directory.put(local("one", *names))
     assert all(found(directory, name) == ["one"] for name in names)
-    assert len(directory.found()) <= 1024
+    assert len(directory.found) <= 1024

@@ -391,10 +391,9 @@ class Streamer(Agent):
 async def test_names_that_callers_make_up_are_not_remembered() -> None:
     async with running(Lamp(), Streamer()) as home:
         for number in range(100):
-            with pytest.raises(NotFound):
-                await home.invoke(f"Nope{number}", {}, None)
-            with pytest.raises(NotFound):
-                await home.invoke("Put", {"box": {"width": 1}}, f"nobody-{number}")
+            for name, agent_id in ((f"Nope{number}", None), ("Put", f"nobody-{number}")):
+                with pytest.raises(NotFound):
+                    await home.invoke(name, {}, agent_id)
         await home.invoke("Put", {"box": {"width": 1}}, None)
         roster: Any = home._roster
         assert list(roster._found) == [("Put", None)]
