@@ -57,10 +57,12 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\n{section}")
     if arguments.broker_url is None:
         output.line("If that machine reaches the broker by another name, --broker-url tells it.")
-    where = f"{arguments.output}, copied there" if arguments.output is not None else "this, in a file there"
-    output.line(f"Its password_file is {where} (chmod 600, owned by whom the platform runs as):")
+    rights = "(chmod 600, owned by whom the platform runs as)"
     if arguments.output is None:
+        output.line(f"Its password_file holds this {rights}:")
         print(f"\n{password}\n")
+    else:
+        output.line(f"Its password_file is a copy of {arguments.output} {rights}.")
     authority = own_authority(files.facts)
     if authority is not None:
         output.line(f"Its ca_file is a copy of {authority}, which is no secret.")
