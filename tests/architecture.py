@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -138,10 +138,11 @@ Finding = tuple[int, str]
 Rule = Callable[[Module], Iterator[Finding]]
 
 
-def repository_modules() -> list[Module]:
+@cache
+def repository_modules() -> tuple[Module, ...]:
     folders = [ROOT / name for name in EVERYTHING if (ROOT / name).is_dir()]
     files = sorted(file for folder in folders for file in folder.rglob("*.py") if "__pycache__" not in file.parts)
-    return [Module(file.relative_to(ROOT).as_posix(), file.read_text("utf-8")) for file in files]
+    return tuple(Module(file.relative_to(ROOT).as_posix(), file.read_text("utf-8")) for file in files)
 
 
 def served_routes() -> tuple[Route, ...]:

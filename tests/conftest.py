@@ -25,7 +25,7 @@ from blockbuster import blockbuster_ctx
 SEED = 20260421
 
 # Folders whose tests start programs: how long one may take, in seconds, on a machine that runs other tests beside it.
-PROGRAMS = ("integration", "micro", "system")
+PROGRAMS = ("integration/", "micro/", "system/", "unit/cli/")
 PROGRAMS_LIMIT_S = 60
 
 # How long what a test started may take to go away after it, in seconds: sockets close on the loop's next turns.
@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        is_of_programs = item.path.relative_to(Path(__file__).parent).parts[0] in PROGRAMS
+        is_of_programs = item.path.relative_to(Path(__file__).parent).as_posix().startswith(PROGRAMS)
         if is_of_programs and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(PROGRAMS_LIMIT_S))
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import edge.cli
+from edge.api import documents
 from edge.cli.main import main
 from tests.contract.running import PlatformThread
 
@@ -39,7 +42,7 @@ def ordinary() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """All that runs has run before: program and interpreter may lie where only root may look."""
     folder = tmp_path_factory.mktemp("before")
     for module in pkgutil.iter_modules(edge.cli.__path__, "edge.cli."):
@@ -49,6 +52,14 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
     for words in ("backup", "restore"):
         assert main([words, str(folder / "b.tar.gz"), "--state-dir", str(folder / "state")]) == 0
     assert main(["tls", "init", "--out", str(folder / "tls")]) == 0
+    # What a platform lists at every start.
+    pages = Path(tempfile.mkdtemp(prefix="opaca-edge-test-"))
+    shutil.copytree(documents._STATIC, pages, dirs_exist_ok=True)
+    pages.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "_STATIC", pages)
+        yield
+    shutil.rmtree(pages)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_the_server_pings_at_once(platform: PlatformThread) -> None:
 
 def test_the_server_pings_again_and_again(platform: PlatformThread, monkeypatch: pytest.MonkeyPatch) -> None:
     assert subscribe._PING_EVERY_S == 10
-    monkeypatch.setattr(subscribe, "_PING_EVERY_S", 0.05)
+    monkeypatch.setattr(subscribe, "_PING_EVERY_S", 0.4)
     with WebSocket(platform.address) as socket:
         for _ in range(3):
             kind, payload = socket.receive()
