@@ -90,7 +90,9 @@ def listen(host: str, tcp_port: int) -> socket.socket:
     Raises:
         OSError: the address is taken, not ours, or not permitted.
     """
-    family, _, _, _, address = socket.getaddrinfo(host, tcp_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    # As bytes: a text would be looked at as an international name, with tables that nothing else here needs.
+    found = socket.getaddrinfo(host.encode(), tcp_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

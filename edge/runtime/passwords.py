@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hmac
 import re
 from base64 import b64decode, b64encode
@@ -93,6 +92,8 @@ def _give_memory_back() -> None:
     glibc keeps the second 16 MiB that scrypt asks for, for ever: it takes the first for a sign that such pieces are
     used often (mallopt(3), M_MMAP_THRESHOLD). Other C libraries do not, and have no such call.
     """
+    import ctypes  # where nobody logs in, it is not needed
+
     try:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
     except (AttributeError, OSError):

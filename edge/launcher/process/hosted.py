@@ -11,6 +11,7 @@ from edge.errors import CalleeError, NotReady, OpacaError, OutcomeUnknown, Unrea
 from edge.launcher.base import ContainerState, Launched
 from edge.launcher.process.description import as_shown
 from edge.launcher.process.exits import Exit
+from edge.launcher.process.house import NAME
 from edge.launcher.process.life import Body, Life
 from edge.launcher.process.ports import HostPorts, is_free
 from edge.launcher.process.readiness import Died, read_info
@@ -22,7 +23,6 @@ from edge.transport.base import Transport
 
 log = logging.getLogger(__name__)
 
-NAME = "process"
 # A container that did not come up has nothing to finish.
 _UNREADY_GRACE_S = 0.5
 _DESCRIBE_LIMIT_S = 8.0

@@ -22,6 +22,9 @@ from edge.model.descriptions import AgentContainerImage, Connectivity
 from edge.model.json_value import JsonValue
 from edge.transport.http import HttpClient
 
+# Of the launcher, in descriptions and in what is stored.
+NAME = "process"
+
 log = logging.getLogger(__name__)
 
 _TcpPort = Annotated[int, Meta(ge=0, le=65535)]
@@ -73,6 +76,13 @@ class House:
         if not container_id or "/" in container_id or "\0" in container_id or container_id in (".", ".."):
             raise ParameterMismatch(f"container ID {container_id!r} cannot be the name of a folder")
         return ContainerFolder(self.containers / container_id)
+
+    def folders(self) -> list[str]:
+        """Return the IDs of all containers that have a folder. Blocks."""
+        try:
+            return [folder.name for folder in self.containers.iterdir()]
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return []  # whoever may not look there started nothing from there
 
 
 class ProcessRecord(Struct, frozen=True, kw_only=True):

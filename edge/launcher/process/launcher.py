@@ -1,37 +1,37 @@
-"""The launcher of native processes (design decision 4; contract, section 8)."""
+"""The launcher of native processes (design decision 4; contract, section 8).
+
+Half a megabyte of what it is made of is loaded with the first container: many platforms never have one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from edge.errors import Conflict, NotFound, OpacaError
 from edge.launcher.base import ContainerStatus, Launched, Order, Registry
 from edge.launcher.images import ImageDirectory
-from edge.launcher.process import ending
-from edge.launcher.process.hosted import NAME, Hosted
-from edge.launcher.process.house import House, OnEnd, OnRecord, ProcessRecord
-from edge.launcher.process.kin import members
-from edge.launcher.process.life import Body, Life
+from edge.launcher.process.house import NAME, House, OnEnd, OnRecord, ProcessRecord
 from edge.launcher.process.limits import Cgroups
-from edge.launcher.process.orphans import Orphanage
-from edge.launcher.process.output import OutputLog
 from edge.launcher.process.plan import Plan, make_plan, native_config
 from edge.launcher.process.ports import HostPorts, PortRegistry, allowed_ports
 from edge.launcher.process.restarts import FIRST_PAUSE_S
-from edge.launcher.process.rounds import Rounds, statuses_of
-from edge.launcher.process.spawning import find_again
 from edge.launcher.process.surroundings import STANDARD_PATH
 from edge.model.definitions import Definitions
 from edge.model.descriptions import AgentContainerImage, Connectivity
 from edge.model.json_value import JsonValue
 from edge.model.requests import PostAgentContainer
 from edge.transport.http import HttpClient
+
+if TYPE_CHECKING:
+    from edge.launcher.process.hosted import Hosted
+    from edge.launcher.process.life import Body
+    from edge.launcher.process.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ class ProcessLauncher:
         )
         self._has_tcp_ports = tcp_ports is not None
         self._hosted: dict[str, Hosted] = {}
-        self._orphanage = Orphanage()
-        self._rounds = Rounds(self._hosted, self._orphanage)
+        self._rounds: Rounds | None = None
+        self._rounds_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._is_closed = False
 
@@ -107,8 +107,6 @@ class ProcessLauncher:
         self._house.cgroups = await asyncio.to_thread(Cgroups.delegated)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
-        self._orphanage.open()
-        self._rounds_task = self._tasks.create_task(self._rounds.run(), name="rounds of the process launcher")
         return self
 
     async def __aexit__(
@@ -118,7 +116,8 @@ class ProcessLauncher:
         try:
             await self.close()
         finally:
-            self._rounds_task.cancel()
+            if self._rounds_task is not None:
+                self._rounds_task.cancel()
             # An error of the body stays what it is; a cancellation may be the group's own.
             is_cancelled = isinstance(error, asyncio.CancelledError)
             await self._tasks.__aexit__(*((kind, error, trace) if is_cancelled else (None, None, None)))
@@ -142,8 +141,8 @@ class ProcessLauncher:
                 hosted.ask_to_stop(grace_s=_CLOSE_GRACE_S, is_folder_kept=are_folders_kept)
         for hosted in ending_now:
             await hosted.gone.wait()
-        await asyncio.to_thread(self._orphanage.reap, (), not leave_running)
-        self._orphanage.close()
+        if self._rounds is not None:
+            await self._rounds.close(are_all_ended=not leave_running)
 
     def when_ended(self, on_end: OnEnd) -> None:
         """Have somebody told when a container's process has ended, before the next one starts."""
@@ -194,6 +193,8 @@ class ProcessLauncher:
             NotReady: it did not come up, and nothing of it is left unless it is kept; says why, with its last output.
             Conflict: a container of this ID runs. Others as `plan`, and what `on_record` raises.
         """
+        from edge.launcher.process.hosted import Hosted
+
         body = self._body(order, await self.plan(order.wish))
         kept = None if record is None else ProcessRecord.from_json(record)
         ports = None
@@ -213,6 +214,10 @@ class ProcessLauncher:
         Returns:
             It; None if it does not run any more or does not answer, in which case nothing of it is left.
         """
+        from edge.launcher.process.hosted import Hosted
+        from edge.launcher.process.life import Life
+        from edge.launcher.process.spawning import find_again
+
         kept = ProcessRecord.from_json(record)
         found = None
         if kept is not None and kept.pid is not None:
@@ -276,6 +281,11 @@ class ProcessLauncher:
 
     async def kill_strays(self, container_ids: Collection[str]) -> int:
         """Kill what containers of an earlier run left behind; return how many processes that were."""
+        if not container_ids or self._tasks is None:
+            return 0
+        from edge.launcher.process import ending
+
+        self._go_rounds(self._tasks)  # what they started may come here
         wanted = frozenset(container_ids)
         return await ending.kill_strays(self._house.containers, lambda container_id: container_id in wanted)
 
@@ -286,7 +296,7 @@ class ProcessLauncher:
         what is in it may be all that is left after the loss of the database.
         """
         kept = {*container_ids, *self._hosted}
-        others = await asyncio.to_thread(_others, self._house.containers, kept)
+        others = [name for name in await asyncio.to_thread(self._house.folders) if name not in kept]
         if not others:
             return 0
         log.warning(
@@ -312,17 +322,24 @@ class ProcessLauncher:
 
     def processes(self, container_id: str) -> Collection[int]:
         """Return the IDs of a container's processes, none if it is none of this launcher's. Blocks."""
+        from edge.launcher.process.kin import members
+
         hosted = self._hosted.get(container_id)
         return () if hosted is None else members(hosted.life.marks)
 
     async def status(self, container_id: str) -> ContainerStatus | None:
         """Return how a container is doing; None if it is none of this launcher's."""
         hosted = self._hosted.get(container_id)
-        return None if hosted is None else (await asyncio.to_thread(statuses_of, [hosted]))[0]
+        return None if hosted is None else (await self._statuses([hosted]))[0]
 
     async def statuses(self) -> list[ContainerStatus]:
         """Return how all containers are doing, whether they run or not."""
-        return await asyncio.to_thread(statuses_of, list(self._hosted.values()))
+        return await self._statuses(list(self._hosted.values())) if self._hosted else []
+
+    async def _statuses(self, all_hosted: list[Hosted]) -> list[ContainerStatus]:
+        from edge.launcher.process.rounds import statuses_of
+
+        return await asyncio.to_thread(statuses_of, all_hosted)
 
     async def log(self, container_id: str, lines: int) -> list[str] | None:
         """Return the newest lines that a container wrote, oldest first; None if it is none of this launcher's."""
@@ -336,7 +353,7 @@ class ProcessLauncher:
         Raises:
             NotFound: it is none of this launcher's.
         """
-        async with aclosing(_as_bytes(self._found(container_id).body, lines)) as pieces:
+        async with aclosing(self._found(container_id).body.follow(lines)) as pieces:
             yield pieces
 
     def _found(self, container_id: str) -> Hosted:
@@ -346,6 +363,9 @@ class ProcessLauncher:
         return hosted
 
     def _body(self, order: Order, plan: Plan) -> Body:
+        from edge.launcher.process.life import Body
+        from edge.launcher.process.output import OutputLog
+
         folder = self._house.folder(order.container_id)
         return Body(order=order, plan=plan, house=self._house, output=OutputLog(folder.output))
 
@@ -355,10 +375,18 @@ class ProcessLauncher:
             raise Conflict("the platform is stopping: it starts no containers any more")
         if container_id in self._hosted:
             raise Conflict(f"container {container_id} is there already")
+        self._go_rounds(self._tasks)
         self._hosted[container_id] = hosted
         self._tasks.create_task(self._keep(hosted), name=f"container {container_id}")
-        self._rounds.wake()
         return hosted
+
+    def _go_rounds(self, tasks: asyncio.TaskGroup) -> None:
+        if self._rounds is None:
+            from edge.launcher.process.rounds import Rounds
+
+            self._rounds = Rounds(self._hosted)
+            self._rounds_task = tasks.create_task(self._rounds.run(), name="rounds of the process launcher")
+        self._rounds.wake()
 
     async def _keep(self, hosted: Hosted) -> None:
         try:
@@ -369,16 +397,3 @@ class ProcessLauncher:
 
 async def _ignore(container_id: str) -> None:
     """Nobody serves anything for containers."""
-
-
-async def _as_bytes(body: Body, lines: int) -> AsyncGenerator[bytes, None]:
-    async for line in body.output.follow(lines):
-        yield body.shown([line])[0].encode() + b"\n"
-
-
-def _others(containers: Path, kept: Collection[str]) -> list[str]:
-    try:
-        names = [folder.name for folder in containers.iterdir()]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return []  # whoever may not look there started nothing from there
-    return [name for name in names if name not in kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from edge.errors import NotReady, OpacaError
@@ -61,6 +62,11 @@ class Body:
     def shown(self, lines: list[str]) -> list[str]:
         """Return lines of its output without what must not be shown."""
         return redact(lines, [*self.plan.secrets, self.order.token])
+
+    async def follow(self, lines: int) -> AsyncGenerator[bytes, None]:
+        """Yield its newest lines, then each new one, as they may be shown."""
+        async for line in self.output.follow(lines):
+            yield self.shown([line])[0].encode() + b"\n"
 
 
 class Life:

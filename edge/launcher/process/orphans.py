@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -16,20 +15,28 @@ _PATIENCE = 5
 
 
 class Orphanage:
-    """Makes this process the parent of orphans while it is open, and reaps those that end."""
+    """Makes this process the parent of orphans while it is open, and reaps those that end.
+
+    ctypes, which it needs for that, is loaded when it is opened: platforms without processes do without.
+    """
 
     def __init__(self) -> None:
+        self._is_open = False
         self._was_reaper = False
         self._seen: dict[tuple[int, int], int] = {}
 
     def open(self) -> None:
-        """Orphans come here from now on."""
-        self._was_reaper = _is_subreaper()
-        _set_subreaper(True)
+        """Orphans come here from now on; does nothing if they do."""
+        if not self._is_open:
+            self._was_reaper = _is_subreaper()
+            _set_subreaper(True)
+            self._is_open = True
 
     def close(self) -> None:
         """Orphans go where they went before."""
-        _set_subreaper(self._was_reaper)
+        if self._is_open:
+            _set_subreaper(self._was_reaper)
+            self._is_open = False
 
     def reap(self, leaders: Collection[int], is_last: bool = False) -> None:
         """Reap orphans that ended; to be called now and then. Blocks for reading /proc.
@@ -66,17 +73,17 @@ def _children() -> list[int]:
     return children
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _is_subreaper() -> bool:
+    import ctypes
+
     answer = ctypes.c_int(0)
-    _libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
     return bool(answer.value)
 
 
 def _set_subreaper(wanted: bool) -> None:
-    if _libc().prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) != 0:
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")

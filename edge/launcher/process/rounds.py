@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from edge.launcher.base import ContainerStatus
 from edge.launcher.process import kin
-from edge.launcher.process.hosted import NAME, Hosted
+from edge.launcher.process.hosted import Hosted
+from edge.launcher.process.house import NAME
 from edge.launcher.process.limits import enforced
 from edge.launcher.process.orphans import Orphanage
 
@@ -24,18 +25,27 @@ class Rounds:
 
     Args:
         hosted: The containers that there are; changes while it runs.
-        orphanage: Reaps orphans.
     """
 
-    def __init__(self, hosted: Mapping[str, Hosted], orphanage: Orphanage, pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, hosted: Mapping[str, Hosted], pause_s: float = _PAUSE_S) -> None:
         self._hosted = hosted
-        self._orphanage = orphanage
+        self._orphanage = Orphanage()
         self._pause_s = pause_s
         self._is_needed = asyncio.Event()
 
     def wake(self) -> None:
-        """Go on: there is a container again."""
+        """Go on: there is a container, or will be before anything else is done; its orphans come here."""
+        self._orphanage.open()
         self._is_needed.set()
+
+    async def close(self, are_all_ended: bool) -> None:
+        """Reap what is left; orphans go where they went before the first container.
+
+        Args:
+            are_all_ended: Whether zombies of unknown origin can have no other waiter.
+        """
+        await asyncio.to_thread(self._orphanage.reap, (), are_all_ended)
+        self._orphanage.close()
 
     async def run(self) -> None:
         """Go round until cancelled; rests while there are no containers."""
