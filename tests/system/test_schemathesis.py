@@ -37,7 +37,7 @@ def test_the_platform_answers_as_its_document_says(
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.read_text() + parameters)
     with platform_process(tmp_path, CONTAINER) as process:
-        options = f"--seed {seed} --max-examples {at_size(15, 300)} --generation-database none"
+        options = f"--seed {seed} --max-examples {at_size(6, 300)} --generation-database none"
         appearance = "--phases examples,coverage,fuzzing --no-color --warnings off"
         url = f"{process.base_url}{document}"
         done = subprocess.run(
