@@ -59,6 +59,7 @@ TRIES: dict[tuple[str, str], list[Try]] = {
     ("GET", "/edge/containers"): [Try(200, "/edge/containers")],
     ("GET", "/edge/containers/{id}/log"): [Try(200, "/edge/containers/{native}/log")],
     ("GET", "/edge/connections"): [Try(200, "/edge/connections")],
+    ("GET", "/edge/bridge"): [Try(200, "/edge/bridge")],
     ("GET", "/edge/images"): [Try(200, "/edge/images")],
     # Containers: itself, under its key, and nothing else.
     ("POST", "/containers"): [
