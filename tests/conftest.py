@@ -29,7 +29,7 @@ PROGRAMS = ("integration/", "micro/", "system/", "unit/cli/")
 PROGRAMS_LIMIT_S = 60
 
 # How long what a test started may take to go away after it, in seconds: sockets close on the loop's next turns.
-GRACE_S = 2.0
+GRACE_S = 5.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

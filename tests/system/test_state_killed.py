@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ async def test_what_was_answered_is_there_after_a_kill_at_any_moment(
     rounds = at_size(12, 300)
     began_s = time.monotonic()
     async with opened(tmp_path, chance) as (home, shop):
-        for number in range(rounds):
+        for number in count():
+            # On a busy machine a platform may be killed before it has answered much.
+            if number >= rounds and all(each.answered > rounds // 4 for each in shop.ledgers):
+                break
+            assert number < 10 * rounds
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(busy(shop))
                 await asyncio.sleep(chance.uniform(0.0, _LONGEST_BUSY_S))
@@ -51,9 +56,7 @@ async def test_what_was_answered_is_there_after_a_kill_at_any_moment(
             except AssertionError as error:
                 raise AssertionError(f"round {number}: {error}\n{home.process.log}") from error
         answered, cut = sum(each.answered for each in shop.ledgers), sum(each.cut for each in shop.ledgers)
-        for ledger in shop.ledgers:
-            assert ledger.answered > rounds // 4
-    print(f"{rounds} kills in {time.monotonic() - began_s:.0f} s: {answered} changes answered, {cut} cut off")
+    print(f"{number} kills in {time.monotonic() - began_s:.0f} s: {answered} changes answered, {cut} cut off")
     assert cut > rounds
 
 
