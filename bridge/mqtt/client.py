@@ -5,6 +5,7 @@ It can be given up while it connects, says what TLS said, and never keeps a pack
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -131,15 +132,27 @@ class BoundedClient(Client):
             )
         finally:
             self._forget_dialled()
+        if self._is_given_up:
+            self._sock_close()
+            raise ConnectionAbortedError("given up")
 
     def give_up(self) -> None:
-        """End `dial` in another thread: a handshake that comes byte by byte would go on for hours."""
+        """End `dial` in another thread: a handshake that comes byte by byte would go on for hours.
+
+        `thrown_away` is what follows.
+        """
         self._is_given_up = True
         if self._dialled is not None:
             try:
                 self._dialled.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # it has just ended by itself
+
+    def thrown_away(self, dialling: asyncio.Future[None]) -> None:
+        """Close what came of a `dial` that was given up, and look at its error; else asyncio would complain of it."""
+        if not dialling.cancelled():
+            dialling.exception()
+        self._sock_close()
 
     def _create_socket_connection(self) -> socket.socket:
         dialled = super()._create_socket_connection()

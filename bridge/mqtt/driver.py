@@ -192,7 +192,7 @@ class Connection:
         except (TimeoutError, asyncio.CancelledError) as error:
             client.on_disconnect = None
             client.give_up()
-            dialling.add_done_callback(_thrown_away)
+            dialling.add_done_callback(client.thrown_away)
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise unreachable(error, broker.host, broker.port, has_tls=broker.tls is not None) from error
@@ -354,9 +354,3 @@ def _forget(sock: socket.socket) -> None:
     """Have the loop watch a socket no longer, before it is closed: the next one may get its number."""
     asyncio.get_running_loop().remove_reader(sock)
     asyncio.get_running_loop().remove_writer(sock)
-
-
-def _thrown_away(dialling: asyncio.Future[None]) -> None:
-    """Look at the end of what nobody waits for any more; else asyncio would complain of it."""
-    if not dialling.cancelled():
-        dialling.exception()

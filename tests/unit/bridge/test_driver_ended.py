@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+
+import pytest
 
 from bridge.mqtt.client import Broker
 from bridge.mqtt.driver import Connection
@@ -54,3 +57,33 @@ async def test_leaving_says_goodbye_and_waits_for_nobody() -> None:
             pass
         async with asyncio.timeout(5):
             assert (await said.get())[:1] == b"\xe0"
+
+
+async def test_who_leaves_while_it_connects_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Event()
+    has_connected, may_return = threading.Event(), threading.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    broker = await asyncio.start_server(listen, "127.0.0.1", 0)
+    connection = Connection(Broker(host="127.0.0.1", port=broker.sockets[0].getsockname()[1], user="x"), print, None)
+    connect = connection._client.connect
+
+    def connect_slowly(*arguments: object, **named: object) -> None:
+        connect(*arguments, **named)  # type: ignore[arg-type]
+        has_connected.set()
+        may_return.wait(5)
+
+    monkeypatch.setattr(connection._client, "connect", connect_slowly)
+    async with broker:
+        entering = asyncio.ensure_future(connection.__aenter__())
+        await asyncio.to_thread(has_connected.wait, 5)
+        entering.cancel()
+        await asyncio.wait([entering])
+        may_return.set()
+        async with asyncio.timeout(5):
+            await ended.wait()
+    assert entering.cancelled()
