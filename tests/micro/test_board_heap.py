@@ -67,10 +67,13 @@ def board(tmp_path: Path, built: Path, home: Home) -> Iterator[VirtualBoard]:
 
 
 def used_bytes(home: Home) -> int:
-    answer = home.ask("admin", "POST", "/invoke/Heap", {})
-    assert answer.status == 200, answer.text
-    used: int = answer.json()
-    return used
+    """Return what is in use, the least of several looks: an old word on the stack may hold something."""
+    looks: list[int] = []
+    for _ in range(12):
+        answer = home.ask("admin", "POST", "/invoke/Heap", {})
+        assert answer.status == 200, answer.text
+        looks.append(answer.json())
+    return min(looks)
 
 
 @pytest.mark.timeout(300)

@@ -53,8 +53,9 @@ def board(built: Path, tmp_path: Path) -> Iterator[Board]:
 
 
 def used_bytes(board: Board) -> int:
-    used: int = board.ask("POST", "/invoke/Heap", json_body={}).json()
-    return used
+    """Return what is in use, the least of several looks: an old word on the stack may hold something."""
+    looks: list[int] = [board.ask("POST", "/invoke/Heap", json_body={}).json() for _ in range(12)]
+    return min(looks)
 
 
 def is_good(board: Board) -> bool:
