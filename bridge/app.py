@@ -34,7 +34,7 @@ from bridge.tasks import Tasks
 from bridge.telemetry import Telemetry
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
-from edge.http.server import HttpServer, listen
+from edge.http.server import HttpServer, listen, url_of
 from edge.transport.authorities import Authorities
 
 # Bodies above this are refused, naming the limit.
@@ -73,14 +73,14 @@ async def serve(
         listening = listen(config.host, tcp_port)
         tcp_port = listening.getsockname()[1]
         try:
-            url = config.public_url or _url(config.host, tcp_port)
+            url = config.public_url or url_of(config.host, tcp_port)
             async with (
                 _parts(config, url, token, on_status) as (dispatcher, store),
                 HttpServer(dispatcher, [listening], _LIMITS),
             ):
                 # Where the command finds it, whichever port the system chose.
                 address = config.state_dir / _ADDRESS_FILE
-                await asyncio.to_thread(address.write_text, _url(config.host, tcp_port) + "\n")
+                await asyncio.to_thread(address.write_text, url_of(config.host, tcp_port) + "\n")
                 if on_ready is not None:
                     on_ready(url)
                 if not await _is_damaged(store, stop):
@@ -208,7 +208,3 @@ def _machine() -> str:
     except OSError:
         serial = b""
     return hashlib.blake2s(serial + uuid.getnode().to_bytes(6, "big"), digest_size=6).hexdigest()
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

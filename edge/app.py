@@ -22,7 +22,7 @@ from edge.config import PlatformConfig, SessionPolicy, is_loopback
 from edge.http.certificate import BadCertificate, Certificate
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
-from edge.http.server import HttpServer, listen
+from edge.http.server import HttpServer, listen, url_of
 from edge.launcher.attached import AttachedLauncher
 from edge.launcher.bundled import BundledLauncher
 from edge.launcher.images import ImageDirectory
@@ -340,7 +340,7 @@ def _entrance(config: PlatformConfig, listening: socket.socket, parts: _Parts) -
 def _local_url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": _LOCAL_HOST, "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_of(host, port)
 
 
 def _trust_settings(config: PlatformConfig) -> TrustSettings:

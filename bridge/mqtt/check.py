@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.envelope import Presence, Unreadable, read
+from bridge.large import MAX_WHOLE_BYTES
 from bridge.mqtt.client import Broker
 from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError, unreachable
@@ -19,8 +20,6 @@ from bridge.mqtt.topics import Topics
 _LIMIT_S = 10.0
 _CANARY = "canary"
 _HEARD_S = 3.0
-# What the bridge sends in one message (`bridge.large`), with what is around it.
-_LARGEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +163,10 @@ async def _kept_out(connection: Connection, topic: str) -> Step:
 async def _sized(connection: Connection, topic: str) -> Step:
     """Try a message of the size that the bridge sends."""
     most = connection.max_packet_bytes
-    if most < _LARGEST_BYTES + 1024:
+    if most < MAX_WHOLE_BYTES + 1024:
         return Step("size", None, f"the broker takes {most} bytes at once (max_packet_size): more goes in small pieces")
     try:
-        await connection.deliver(topic, bytes(_LARGEST_BYTES))
+        await connection.deliver(topic, bytes(MAX_WHOLE_BYTES))
     except LinkError as error:
-        return Step("size", False, f"a message of {_LARGEST_BYTES // 1024} KiB is not taken: {error}")
-    return Step("size", True, f"a message of {_LARGEST_BYTES // 1024} KiB is taken")
+        return Step("size", False, f"a message of {MAX_WHOLE_BYTES // 1024} KiB is not taken: {error}")
+    return Step("size", True, f"a message of {MAX_WHOLE_BYTES // 1024} KiB is taken")

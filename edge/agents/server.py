@@ -17,7 +17,7 @@ from edge.agents.watchdog import Watchdog
 from edge.errors import OpacaError
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
-from edge.http.server import HttpServer, listen
+from edge.http.server import HttpServer, listen, url_of
 from edge.transport.authorities import Authorities
 from edge.transport.http import HttpClient, HttpTransport, Kind
 
@@ -84,7 +84,7 @@ async def serve_container(
         dispatcher = Dispatcher(container_routes(container, token), OpenGate(), limits)
         await stack.enter_async_context(HttpServer(dispatcher, [listening], limits))
         if on_ready:
-            on_ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
+            on_ready(url_of(host, listening.getsockname()[1]))
         await stop.wait()
 
 

@@ -15,9 +15,11 @@ from edge.cli.broker_files import (
     owner_of,
     write_secret,
 )
+from edge.cli.broker_toml import access_toml, device_toml, gateway_toml
 from edge.cli.output import Output
 
-_CA_FILE = "/etc/opaca-edge/ca.pem"
+# Where its files go on the other machine.
+_PLACE = Path("/etc/opaca-edge")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         say_away(files, site, password)
     if arguments.output is not None:
         write_secret(arguments.output, password, owner)
-    section = device_toml(files, site, arguments.broker_url or files.public_url, is_gateway=arguments.is_gateway)
+    section = _section(files, site, arguments.broker_url or files.public_url, is_gateway=arguments.is_gateway)
     access = "" if arguments.is_gateway else access_toml(site)
     if output.is_json:
         output.json({"site": site, "password": password, "toml": section, "gatewayToml": access, "isNew": is_new})
@@ -72,20 +74,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\n{access}", end="")
 
 
-def device_toml(files: BrokerFiles, site: str, url: str, *, is_gateway: bool = False) -> str:
+def _section(files: BrokerFiles, name: str, url: str, *, is_gateway: bool) -> str:
     """Return what stands in the configuration file where a site runs, or another gateway."""
-    gateway = next(iter(files.gateways), "gateway")
-    section = (
-        f'[bridge.gateway]\nname = "{site}"\n'
-        if is_gateway
-        else f'[bridge.device]\nsite = "{site}"\ngateway = "{gateway}"\n'
-    )
-    section += f'broker = "{url}"\npassword_file = "/etc/opaca-edge/{site}.password"\n'
-    if url.startswith("mqtts") and own_authority(files.facts) is not None:
-        section += f'ca_file = "{_CA_FILE}"\n'
-    return section
-
-
-def access_toml(site: str) -> str:
-    """Return what stands in the gateway's configuration so that a site may call agents there."""
-    return f'[bridge.gateway.sites.{site}]\nrole = "USER"\nallow = ["*"]\n'
+    password_file = _PLACE / f"{name}.password"
+    ca_file = _PLACE / "ca.pem" if url.startswith("mqtts") and own_authority(files.facts) is not None else None
+    if is_gateway:
+        return gateway_toml(name, url, password_file, ca_file)
+    return device_toml(name, next(iter(files.gateways), "gateway"), url, password_file, ca_file)

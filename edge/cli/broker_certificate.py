@@ -5,7 +5,6 @@ Root's Mosquitto becomes a user of its own before it reads any key, and a key is
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from edge.cli.authority import CA_CERT, CA_KEY, MOST_DAYS, SERVER_CERT, Names, m
 from edge.cli.failures import Failed
 from edge.cli.tls_files import read_names
 from edge.cli.tls_renew import why_not
+from edge.cli.whole_files import write_whole
 
 _COPIES = {"cert": "server.pem", "key": "server.key", "ca": "clients.pem"}
 _LOOPBACK = "127.0.0.1"
@@ -41,12 +41,7 @@ def copy_all(facts: Mapping[str, Any], folder: Path) -> bool:
             content = source.read_bytes()
             if copy.exists() and copy.read_bytes() == content:
                 continue
-            fresh = copy.with_name(f".{copy.name}.new")
-            fresh.unlink(missing_ok=True)
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(content)
-            shutil.chown(fresh, facts["user"])
-            fresh.replace(copy)
+            write_whole(copy, content, owner=facts["user"])
         except OSError as error:
             raise Failed(f"{source}: {error.strerror}") from error
         is_new = True

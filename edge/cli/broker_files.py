@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge.cli.broker_certificate import copies_of, copy_all, hosts_of
 from edge.cli.failures import ExitCode, Failed
-from edge.cli.port_owner import port_owner
+from edge.cli.port_owner import why_not_listening
+from edge.cli.whole_files import write_whole
 from edge.config import PlatformConfig
 
 if TYPE_CHECKING:
@@ -136,10 +137,10 @@ class BrokerFiles:
         (self.folder / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
         copy_all(self.facts, self.folder)
-        _put(plan.configuration, configuration_text(plan))
-        _put(plan.access_list, access_text(plan.root, self.gateways))
-        _put(plan.passwords, "".join(f"{line}\n" for line in self.users.values()))
-        _put(self.folder / _FACTS, json.dumps(self.facts, indent=2) + "\n")
+        write_whole(plan.configuration, configuration_text(plan).encode())
+        write_whole(plan.access_list, access_text(plan.root, self.gateways).encode())
+        write_whole(plan.passwords, "".join(f"{line}\n" for line in self.users.values()).encode())
+        write_whole(self.folder / _FACTS, json.dumps(self.facts, indent=2).encode() + b"\n")
         if plan.user and os.geteuid() == 0:
             for path in (self.folder, self.folder / "data", plan.configuration, plan.access_list, plan.passwords):
                 shutil.chown(path, plan.user)
@@ -182,10 +183,9 @@ class BrokerFiles:
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 return
         except OSError as error:
-            owner = port_owner(port)
-            why = f"is taken by {owner}" if owner else f"cannot be listened on ({error.strerror})"
+            why = why_not_listening(error, port)
             hint = "; opaca-edge broker init --port takes another"
-            if owner is not None and "mosquitto" in owner:
+            if "mosquitto" in why:
                 hint = f": the one of Debian's package, it seems; sudo systemctl disable --now mosquitto ends it{hint}"
             raise Failed(f"{host}:{port} {why}{hint}") from error
 
@@ -246,19 +246,6 @@ def write_secret(path: Path, secret: str, owner: str = "") -> None:
     """Write a secret file of mode 0600, for a user if one is named; `Failed` if that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _put(path, secret + "\n", owner)
+        write_whole(path, f"{secret}\n".encode(), owner=owner)
     except OSError as error:
         raise Failed(f"{path}: {error.strerror}") from error
-
-
-def _put(path: Path, text: str, owner: str = "") -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if owner:
-        shutil.chown(unfinished, owner)
-    unfinished.replace(path)

@@ -17,6 +17,7 @@ from edge.cli.broker_files import (
     service_user,
     write_secret,
 )
+from edge.cli.broker_toml import gateway_toml
 from edge.cli.broker_unit import UNIT, has_systemd, start_service
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
@@ -65,11 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         password_file=_password_file(arguments),
         owner=owner,
     )
-    section = f'[bridge.gateway]\nname = "{arguments.gateway}"\nbroker = "{files.url}"\n'
-    section += f'password_file = "{password_file}"\n'
-    authority = own_authority(files.facts)
-    if authority is not None:
-        section += f'ca_file = "{authority}"\n'
+    section = gateway_toml(arguments.gateway, files.url, password_file, own_authority(files.facts))
     is_started = not arguments.no_start and has_systemd()
     if is_started:
         files.check_port()

@@ -10,7 +10,7 @@ from edge.cli.demo_parts import Parts
 from edge.cli.demo_steps import Demo, free_port
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
-from edge.cli.port_owner import port_owner
+from edge.cli.port_owner import why_not_listening
 from edge.cli.serving import serve_until_signal
 from edge.config import environment, is_colour_wanted
 from edge.transport.http import HttpClient
@@ -49,8 +49,7 @@ def _port(text: str) -> int:
         try:
             free_port(each)
         except OSError as error:
-            owner = port_owner(each)
-            why = f"is taken by {owner}" if owner else f"cannot be listened on ({error.strerror})"
+            why = why_not_listening(error, each)
             raise Failed(
                 f"port {each} {why}; the demo needs {tcp_port} and the next, choose others with --port"
             ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge.cli.broker_files import write_secret
 from edge.cli.broker_init import make_broker
+from edge.cli.broker_toml import device_toml, gateway_toml
 from edge.cli.containers_live import waiting
 from edge.cli.demo_parts import Part, Parts
 from edge.cli.failures import Failed
@@ -35,11 +36,6 @@ factory = "edge.bundled.system:container"
 [bridge]
 listen = "127.0.0.1:0"
 
-[bridge.device]
-site = "{site}"
-gateway = "{gateway}"
-broker = "{broker}"
-password_file = "{password_file}"
 """
 _CLOUD_TOML = """\
 [[bundled]]
@@ -49,12 +45,9 @@ factory = "edge.cli.demo_agents:container"
 [bridge]
 listen = "127.0.0.1:0"
 
-[bridge.gateway]
-name = "{gateway}"
-broker = "{broker}"
-password_file = "{password_file}"
-
-[bridge.gateway.sites.{site}]
+"""
+_ACCESS_TOML = f"""
+[bridge.gateway.sites.{_SITE}]
 role = "USER"
 """
 
@@ -102,11 +95,11 @@ class Demo:
     async def _run_broker(self) -> Part:
         folder, port = self._folder / "broker", free_port()
         files, password_file = make_broker(folder, gateway=_GATEWAY, tcp_port=port)
-        write_secret(self._folder / "home.password", files.add(_SITE, is_gateway=False))
+        own_password_file = self._folder / "home.password"
+        write_secret(own_password_file, files.add(_SITE, is_gateway=False))
         files.write()
-        names = {"site": _SITE, "gateway": _GATEWAY, "broker": files.url}
-        self._write("home", _HOME_TOML.format(**names, password_file=self._folder / "home.password"))
-        self._write("cloud", _CLOUD_TOML.format(**names, password_file=password_file))
+        self._write("home", _HOME_TOML + device_toml(_SITE, _GATEWAY, files.url, own_password_file, None))
+        self._write("cloud", _CLOUD_TOML + gateway_toml(_GATEWAY, files.url, password_file, None) + _ACCESS_TOML)
         broker = await self._parts.start("the broker", ["broker", "run", "--folder", str(folder)])
 
         async def listens() -> bool:

@@ -21,6 +21,12 @@ def port_owner(tcp_port: int, proc: Path = Path("/proc")) -> str | None:
     return f"a process of the user {_user(found[0][1])}"
 
 
+def why_not_listening(error: OSError, tcp_port: int) -> str:
+    """Say why a port could not be listened on: by whom it is taken, else what the system said."""
+    owner = port_owner(tcp_port)
+    return f"is taken by {owner}" if owner else f"cannot be listened on ({error.strerror})"
+
+
 def _listening(table: Path, tcp_port: int) -> list[tuple[str, int]]:
     """Return inode and user ID of each listening socket of a port."""
     found: list[tuple[str, int]] = []

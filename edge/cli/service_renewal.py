@@ -166,11 +166,24 @@ def share_key(config: PlatformConfig, user: str, output: Output) -> None:
 
 def can_read(user: str, file: Path) -> bool:
     """Tell whether a user may read a file, as its mode says."""
+    return has_right(user, file, stat.S_IROTH)
+
+
+def has_right(user: str, path: Path, right: int) -> bool:
+    """Tell whether the mode of a file or folder gives a user a right; root has all.
+
+    Args:
+        user: Name of one that exists.
+        path: Of what is there.
+        right: As others have it: `stat.S_IROTH` to read a file, `stat.S_IXOTH` to enter a folder.
+    """
     import pwd
 
-    known, about = pwd.getpwnam(user), file.stat()
-    if known.pw_uid in (0, about.st_uid):
-        return known.pw_uid == 0 or bool(about.st_mode & stat.S_IRUSR)
-    if about.st_gid in os.getgrouplist(user, known.pw_gid):
-        return bool(about.st_mode & stat.S_IRGRP)
-    return bool(about.st_mode & stat.S_IROTH)
+    known, about = pwd.getpwnam(user), path.stat()
+    if known.pw_uid == 0:
+        return True
+    if about.st_uid == known.pw_uid:
+        right <<= 6
+    elif about.st_gid in os.getgrouplist(user, known.pw_gid):
+        right <<= 3
+    return bool(about.st_mode & right)

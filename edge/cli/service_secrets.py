@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge.cli.output import Output
-from edge.cli.service_renewal import can_read
+from edge.cli.service_renewal import can_read, has_right
 from edge.config import PlatformConfig
 
 _SECRETS = ("password_file", "key_file")
@@ -51,17 +51,4 @@ def _named(config: PlatformConfig, keys: Sequence[str]) -> Iterator[Path]:
 
 def closed_folder(user: str, path: Path) -> Path | None:
     """Return the first folder above a file that a user may not enter; None if it may enter all."""
-    import pwd
-
-    known = pwd.getpwnam(user)
-    groups = set(os.getgrouplist(user, known.pw_gid))
-    for folder in reversed(path.parents):
-        about = folder.stat()
-        right = stat.S_IXOTH
-        if about.st_uid == known.pw_uid:
-            right = stat.S_IXUSR
-        elif about.st_gid in groups:
-            right = stat.S_IXGRP
-        if known.pw_uid != 0 and not about.st_mode & right:
-            return folder
-    return None
+    return next((folder for folder in reversed(path.parents) if not has_right(user, folder, stat.S_IXOTH)), None)

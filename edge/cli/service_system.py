@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.cli.failures import Failed
 from edge.cli.service_unit import UNIT
+from edge.cli.whole_files import write_whole
 
 UNIT_FOLDER = Path("/etc/systemd/system")
 CREDENTIALS = Path("/etc/opaca-edge/credentials")
@@ -50,17 +51,7 @@ def unit_path(name: str) -> Path:
 
 def write_file(path: Path, text: str) -> None:
     """Write a file that others may read so that it is there as a whole or not at all."""
-    import os
-
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(descriptor, 0o644)
-        os.fsync(descriptor)
-    unfinished.rename(path)
+    write_whole(path, text.encode(), mode=0o644)
 
 
 def properties(names: Sequence[str]) -> dict[str, str]:

@@ -99,8 +99,7 @@ class Dispatcher:
             answer = await self._handle(request, match)
             if isinstance(answer, Reply):
                 status = answer.status
-                if match.route is not None and match.route.is_audited:
-                    self._tell(request, match, status)
+                self._tell(request, match, status)
                 return response_of(answer, request, True, match.has_cors)
             if isinstance(answer, StreamReply):
                 return await self._stream(request, match, answer, story)

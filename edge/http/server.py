@@ -84,6 +84,11 @@ class HttpServer:
         return 0 if self._server is None else len(self._server.connections)
 
 
+def url_of(host: str, tcp_port: int) -> str:
+    """Return the base URL of an address that is served without TLS; an IPv6 address gets its brackets."""
+    return f"http://[{host}]:{tcp_port}" if ":" in host else f"http://{host}:{tcp_port}"
+
+
 def listen(host: str, tcp_port: int) -> socket.socket:
     """Return a socket listening on one address; `tcp_port` 0 lets the system choose.
 

@@ -33,21 +33,18 @@ class History:
 
     def call(self, route: str, sender_id: str | None) -> str:
         """Record the beginning of a request; return the event's ID."""
-        self._count = count = self._count + 1
-        event_id = f"{self._prefix}{count:012x}"
-        now_ms = time_ns() // 1_000_000
+        event_id = self._next_id()
         self._events.append(
-            Event(id=event_id, timestamp=now_ms, event_type=EventType.CALL, route=route, sender_id=sender_id)
+            Event(id=event_id, timestamp=_now_ms(), event_type=EventType.CALL, route=route, sender_id=sender_id)
         )
         return event_id
 
     def end(self, call_id: str, route: str, sender_id: str | None, status: int) -> None:
         """Record the end of a request; one with success is pushed to the subscribers of its first path segment."""
         is_success = 200 <= status < 300
-        self._count = count = self._count + 1
         event = Event(
-            id=f"{self._prefix}{count:012x}",
-            timestamp=time_ns() // 1_000_000,
+            id=self._next_id(),
+            timestamp=_now_ms(),
             event_type=EventType.SUCCESS if is_success else EventType.ERROR,
             route=route,
             sender_id=sender_id,
