@@ -28,16 +28,6 @@ board.run(climate)
 )
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "platform")
-    try:
-        home.start()
-        yield home
-    finally:
-        home.household.clear_away()
-
-
 @pytest.fixture(params=INTERPRETERS)
 def make_board(request: pytest.FixtureRequest, tmp_path: Path, built: Path, home: Home) -> Iterator[MakeBoard]:
     """Make a board with a token at home; further arguments are its settings."""

@@ -47,16 +47,6 @@ MIXED: list[tuple[str, str, Any, int]] = [
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "platform")
-    try:
-        home.start()
-        yield home
-    finally:
-        home.household.clear_away()
-
-
-@pytest.fixture
 def board(tmp_path: Path, built: Path, home: Home) -> Iterator[VirtualBoard]:
     identity = {"platform": home.url, "user": "board-1", "token": home.token(), "ntp": "127.0.0.1"}
     main = (ROOT / "micro/main.py").read_text("utf-8")

@@ -39,16 +39,6 @@ def make_board(request: pytest.FixtureRequest, tmp_path: Path, built: Path) -> I
         board.stop()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "platform")
-    try:
-        home.start()
-        yield home
-    finally:
-        home.household.clear_away()
-
-
 def failed_boots(board: VirtualBoard) -> int:
     failed: int = json.loads((board.folder / "boots.json").read_text())["failed"]
     return failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bridge.envelope import Presence, write
 from bridge.mqtt.driver import Connection
 from tests.contract.certificates import certified
 from tests.contract.running import Process
-from tests.system.brokers import Mosquitto, broker
+from tests.system.brokers import Mosquitto
 from tests.system.joined import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -27,12 +27,6 @@ INFO = (
 )
 DEVICE = '[bridge]\nlisten = "127.0.0.1:0"\n{more}[bridge.device]\nsite = "home"\ngateway = "cloud"\nbroker = "{url}"\n'
 USERS = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "PORT": "0"}
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from bridge.chunks import Flag, pack
 from bridge.envelope import Batch, Event, Mark, Presence, Request, read, write
 from bridge.mqtt.client import Broker
 from bridge.mqtt.driver import Connection, Incoming
-from tests.system.brokers import Mosquitto, broker
+from tests.system.brokers import Mosquitto
 from tests.system.joined import Caller
 from tests.system.sites import Pair, pair, until
 from tests.unit.bridge.test_hostile import RAW, message
@@ -25,12 +25,6 @@ pytestmark = pytest.mark.timeout(600)
 
 # What platforms and their bridges may grow by, whatever is sent to them.
 _GROWTH_BYTES = 64 * 1024 * 1024
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
 
 
 @asynccontextmanager

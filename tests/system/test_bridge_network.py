@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bridge.mqtt import driver
-from tests.system.brokers import Mosquitto, broker
+from tests.system.brokers import Mosquitto
 from tests.system.fault_proxy import FaultProxy, Link
 from tests.system.joined import restart
 from tests.system.linked import GATEWAY, SITE, linked, soon, station, user
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.timeout(480)
 
 # `retry_s`: the cap of the pauses between attempts.
 _CAP_S = 2
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.brokers import Mosquitto, broker
+from tests.system.brokers import Mosquitto
 from tests.system.sites import pair, until
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
 
 
 @pytest.mark.parametrize("auth", [False, True], ids=["open", "with users"])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +15,12 @@ from bridge.config import BridgeConfig, BrokerSettings, DeviceSettings
 from bridge.envelope import Batch, Presence, read
 from bridge.mqtt.driver import Broker, Connection, Incoming, Will
 from bridge.store import Event, Lane, LanePolicy, Store
-from tests.system.brokers import Mosquitto, broker, free_port
+from tests.system.brokers import Mosquitto, free_port
 from tests.system.joined import until
+from tests.unit.bridge.stores import spoil
 
 pytestmark = pytest.mark.timeout(60)
 WAITING = 5
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
-
-
-def spoil(path: Path) -> None:
-    """Damage the pages of the outbox, and have whoever has the file open look at it again."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (root,) = other.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox_message'").fetchone()
-        with path.open("r+b") as file:
-            file.seek((root - 1) * 1024)
-            file.write(b"\xff" * 1024)
-        other.execute("INSERT OR REPLACE INTO facts VALUES ('another', 'hand')")
 
 
 async def status(state_dir: Path, session: ClientSession) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.contract.running import Process
-from tests.system.brokers import Mosquitto, broker
+from tests.system.brokers import Mosquitto
 from tests.system.joined import Caller, until
 from tests.system.sites import DEVICE, GATEWAY_TOML, configuration, running
 from tests.system.strict_peer import AGENT, CONTAINER, StrictPeer
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.timeout(60)
 
 # By which a platform of ours drops what a bridge repeats; a platform that knows it not passes it over.
 KNOWN = frozenset({"idempotency-key"})
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker(tmp_path / "broker") as running:
-        yield running
 
 
 @asynccontextmanager

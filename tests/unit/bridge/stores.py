@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from bridge.store import Batch, Clock, Entry, Event, Lane, LanePolicy, Store, Taken
@@ -83,3 +85,14 @@ async def play(store: Store) -> list[Entry]:
             await store.inbox.done(entry)
         played += entries
     return played
+
+
+def spoil(path: Path) -> None:
+    """Damage the pages of the outbox, and have whoever has the file open look at it again."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = other.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox_message'").fetchone()
+        with path.open("r+b") as file:
+            file.seek((root - 1) * 1024)
+            file.write(b"\xff" * 1024)
+        other.execute("INSERT OR REPLACE INTO facts VALUES ('another', 'hand')")

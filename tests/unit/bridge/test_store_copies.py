@@ -12,7 +12,7 @@ import pytest
 
 from bridge.store import Batch, Lane, Store
 from edge.errors import NotStored
-from tests.unit.bridge.stores import ManualClock, drain, event, hand_over, opened, play, put_many
+from tests.unit.bridge.stores import ManualClock, drain, event, hand_over, opened, play, put_many, spoil
 
 M = Lane.MESSAGE
 
@@ -79,13 +79,7 @@ async def test_the_tag_of_a_mark_is_right_after_losses_repetitions_and_restarts(
 
 async def _damage(store: Store, path: Path) -> None:
     """Spoil the outbox's pages under an open store, and have it read them."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (root,) = other.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox_message'").fetchone()
-        with path.open("r+b") as file:
-            file.seek((root - 1) * 1024)
-            file.write(b"\xff" * 1024)
-        other.execute("INSERT OR REPLACE INTO facts VALUES ('another', 'hand')")
+    spoil(path)
     with pytest.raises(NotStored):
         await store.outbox.list("there", M)
     async with asyncio.timeout(5):
