@@ -21,6 +21,9 @@ from opaca_micro.request import (
 )
 from opaca_micro.values import encode
 
+# Bytes. Where there is not enough memory, a larger body than this has its part in it: the caller can send less.
+_SMALL = 128
+
 
 class Container:
     """All agents of a board, and the answer to every request.
@@ -88,7 +91,7 @@ class Container:
             return error_answer(refused.status, str(refused))
         except MemoryError:
             gc.collect()
-            return error_answer(500, NO_MEMORY)
+            return error_answer(413 if len(body) > _SMALL else 500, NO_MEMORY)
         except Exception as error:  # noqa: BLE001 - the author's code must not end the program
             if not isinstance(error, Failed):
                 show(error)

@@ -141,6 +141,8 @@ def test_an_analogue_sensor_tells_its_share_of_the_range(workbench: Workbench, p
         program("adc", "Analog", "34, 51633, 23830", body), wiring={"34": "soil"}, values={"soil": percent}
     )
     assert value == pytest.approx(expected, abs=0.1)
+    # Its ends are numbers like all between them: "0.0", not "0".
+    assert isinstance(value, float)
 
 
 def test_an_analogue_sensor_that_is_not_connected_is_no_value(workbench: Workbench) -> None:

@@ -41,7 +41,7 @@ class Analog:
             raise Failed(
                 f"pin {self._pin} reads {raw}, far outside {self._low} to {self._high}: is the sensor connected?"
             )
-        return round(100 * min(1, max(0, share)), 1)
+        return round(100.0 * min(1, max(0, share)), 1)
 
     def offer(self, agent, name, description="", device_class="", channel="", every_s=60):
         """Add Get<name> to an agent, and Get<name>Raw, which is needed once to find `low` and `high`.
