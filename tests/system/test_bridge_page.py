@@ -28,6 +28,10 @@ async def test_the_page_draws_the_bridge_and_what_waits_while_the_broker_is_away
             for words in ("greenhouse", "this platform, device", "cloud", "there for", "1 agent", "on the disk"):
                 await tab.until(f"{TEXT}.includes({words!r})")
             await tab.picture(Path(pictures or tmp_path) / "bridge-up.png")
+            # On a telephone the drawing scrolls in its own box; the page does not grow with it.
+            await tab.do("Emulation.setDeviceMetricsOverride", width=375, height=700, deviceScaleFactor=1, mobile=True)
+            await tab.until("document.documentElement.scrollWidth === 375 && innerWidth === 375")
+            await tab.do("Emulation.clearDeviceMetricsOverride")
             mosquitto.kill()
             for value in (1.0, 2.0, 3.0):
                 assert (await both.home.invoke("Report", value=value)).status == 200

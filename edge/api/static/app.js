@@ -70,7 +70,7 @@ function showFacts(info, containers, agents) {
     ["Containers", containers.length],
     ["Agents", elsewhere > 0 ? `${local.length} here, ${elsewhere} elsewhere` : local.length],
     ["Actions", actions],
-    ["Connections", info.connections.length ? info.connections.join(", ") : "none"],
+    ["Connections", info.connections.length ? info.connections.join(", ") : "none", info.connections.length ? "long" : ""],
     ["Login", info.provides.includes("config:require-auth=true") ? "needed" : "not needed"],
     ["Platform ID", make("span", { title: info.platformId }, `${info.platformId.slice(0, 8)}…`)],
   ];
