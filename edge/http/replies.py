@@ -15,6 +15,8 @@ from edge.model.codec import encode
 
 JSON = "application/json"
 TEXT = "text/plain;charset=UTF-8"
+# A browser that asks for HTML is told HTML (contract, section 1.1); what agents wrote in such a text must not run there.
+_AS_TEXT_ONLY = (("Content-Security-Policy", "default-src 'none'; sandbox"),)
 _JSON_RANGES = frozenset((JSON, "application/*", "*/*", "*", "application/*+json"))
 
 
@@ -69,7 +71,8 @@ def boolean_reply(value: bool) -> Reply:
 
 def text_reply(text: str, accept: str | None) -> Reply:
     """Return kind S: raw text, never quoted; its content type follows the Accept header."""
-    return Reply(text.encode(), text_content_type(accept))
+    content_type = text_content_type(accept)
+    return Reply(text.encode(), content_type, headers=() if content_type in (TEXT, JSON) else _AS_TEXT_ONLY)
 
 
 def text_content_type(accept: str | None) -> str:

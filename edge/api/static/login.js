@@ -47,7 +47,6 @@ function show() {
   byId("content").hidden = isNeeded;
   byId("session").hidden = token() === null;
   byId("user").textContent = userName();
-  // Its address is opened by the browser itself, which shows no token; the API explorer has the same document.
-  byId("actions-link").hidden = isNeeded || token() !== null;
+  byId("actions-link").hidden = isNeeded;
   if (isNeeded && wasHidden) byId("login-name").focus();
 }
