@@ -15,7 +15,7 @@ from edge.model.codec import encode
 
 JSON = "application/json"
 TEXT = "text/plain;charset=UTF-8"
-# A browser that asks for HTML is told HTML (contract, section 1.1); what agents wrote in such a text must not run there.
+# A browser that asks for HTML is told HTML (contract, section 1.1); what agents wrote in it must not run there.
 _AS_TEXT_ONLY = (("Content-Security-Policy", "default-src 'none'; sandbox"),)
 _JSON_RANGES = frozenset((JSON, "application/*", "*/*", "*", "application/*+json"))
 
