@@ -21,7 +21,8 @@ T = TypeVar("T", bound=Struct)
 VERSION = 1
 # What a request may carry over: nothing that says who is calling, which the far end decides.
 CARRIED_HEADERS = ("ContainerLoginToken",)
-_LONGEST_ROUTE = 2048
+# Characters of what is kept for longer than the message that it came with.
+_MOST = {"route": 2048, "id": 64, "sid": 64, "st": 64, "m": 64, "sw": 200}
 
 
 class _Message(Struct, omit_defaults=True, kw_only=True):
@@ -215,9 +216,9 @@ def read(payload: bytes, kind: type[T]) -> T:
         message: T = decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, BadInput, RecursionError) as error:
         raise Unreadable(f"not a {kind.__name__.lower()}: {error}") from error
-    route = getattr(message, "route", "")
-    if len(route) > _LONGEST_ROUTE:
-        raise Unreadable(f"a route of {len(route)} characters")
+    for name, most in _MOST.items():
+        if len(getattr(message, name, "")) > most:
+            raise Unreadable(f"a {kind.__name__.lower()} whose {name} has more than {most} characters")
     return message
 
 
