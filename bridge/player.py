@@ -25,6 +25,8 @@ _OURS = 500
 _REFUSED_FOR_S = 600.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
+# More would come to the same, and after a day of them to a number that is none.
+_DOUBLINGS = 16
 
 
 class Player:
@@ -83,14 +85,16 @@ class Player:
         if status == 200:
             await inbox.done(entry)
             return
-        if status in _HOPELESS or (status in refused and entry.trying_s > _REFUSED_FOR_S):
+        is_refused = status in refused
+        if status in _HOPELESS or (is_refused and entry.refused_for_s > _REFUSED_FOR_S):
             log.warning("%s of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
             await inbox.dead(entry, status, why)
             return
         if (entry.site, why) not in self._said and len(self._said) < 1000:
             self._said.add((entry.site, why))
             log.warning("%s of %s is tried again: %s", event.route, entry.site, why)
-        await inbox.again(entry, min(_FIRST_PAUSE_S * 2**entry.tries, _LONGEST_PAUSE_S), why)
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(entry.tries, _DOUBLINGS), _LONGEST_PAUSE_S)
+        await inbox.again(entry, pause_s, why, is_refused=is_refused)
 
 
 def _text(status: int, body: JsonValue | UnsetType) -> str:

@@ -34,6 +34,8 @@ _WINDOW = 8
 _RESEND_S = 5.0
 # The other end is full, or the broker refuses: not before this.
 _PAUSE_S = 5.0
+# Nobody says when a clock is set that was wrong: it is looked at this often.
+_HELD_S = 5.0
 # What became of messages that were taken is told this often at most.
 _TELL_EVERY_S = 2.0
 _QUEUE = 256
@@ -254,6 +256,9 @@ class _End:
         if len(way.under_way) >= _WINDOW:
             return False
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
+        if batch.is_held:
+            way.not_before_s = now_s + _HELD_S
+            self._remote.complain(f"lane {lane.word} waits: this machine's clock stands before what it has accepted")
         if batch.is_empty and not (way.is_greeting and batch.last_seq):
             return False
         if await self._dropped(lane, batch):

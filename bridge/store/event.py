@@ -107,6 +107,8 @@ class Batch:
         sent_ms: When the batch was made, by the sender's clock.
         tag: Tells the last event from every other that may ever have its number; comes back with the mark, so that a
             sender whose file is an older copy finds out that the number was given twice. 0 if that event is lost.
+        is_held: Whether there is nothing to send because nobody can tell if what follows has expired: the clock stands
+            before the time at which it was accepted.
     """
 
     previous_seq: int
@@ -116,6 +118,7 @@ class Batch:
     acknowledged_seq: int = 0
     sent_ms: int = 0
     tag: int = 0
+    is_held: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -174,7 +177,7 @@ class Entry:
         event: What to play.
         seconds_left: How long it is still worth playing, from when it was claimed; None: always.
         tries: How often it was tried since the bridge was started.
-        trying_s: For how long.
+        refused_for_s: For how long its target has refused it, without another outcome between; 0 if it has not.
         replay: How often it was fetched back from the dead letters.
         row_id: Its place in the inbox.
         size_bytes: What it counts for in the bounds.
@@ -187,7 +190,7 @@ class Entry:
     event: Event
     seconds_left: float | None
     tries: int
-    trying_s: float
+    refused_for_s: float
     replay: int
     row_id: int
     size_bytes: int

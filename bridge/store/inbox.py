@@ -128,9 +128,17 @@ class Inbox:
             self._writer.later(partial(self._rows.played, entry=entry))
         self._finish(entry)
 
-    async def again(self, entry: Entry, after_s: float, why: str = "") -> None:
-        """Say that an entry could not be played, and when to try it next; later ones for its target wait for it."""
-        self._schedule.again(entry.row_id, time.monotonic() + after_s, why)
+    async def again(self, entry: Entry, after_s: float, why: str = "", *, is_refused: bool = False) -> None:
+        """Say that an entry could not be played, and when to try it next; later ones for its target wait for it.
+
+        Args:
+            entry: Which.
+            after_s: In how many seconds.
+            why: What came of it.
+            is_refused: Whether its target refused it; `refused_for_s` counts for how long it goes on doing so.
+        """
+        now_s = time.monotonic()
+        self._schedule.again(entry.row_id, now_s + after_s, why, now_s if is_refused else None)
         self._news.set()
 
     async def dead(self, entry: Entry, status: int, why: str) -> None:

@@ -137,10 +137,11 @@ class InboxRows:
                     continue
                 left_s = left_ms / 1000
             event = event_of(*row[1:4])
+            refused_for_s = 0.0 if pick.refused_s is None else now_s - pick.refused_s
             claimed.entries.append(
                 Entry(
                     stream.site, stream.store_id, stream.lane, seq_of(pick.row_id), event, left_s,
-                    pick.tries, now_s - pick.since_s, row[9] or 0, pick.row_id, row[4],
+                    pick.tries, refused_for_s, row[9] or 0, pick.row_id, row[4],
                 )
             )  # fmt: skip
         return claimed

@@ -170,11 +170,6 @@ class Outbox:
         """Return what is set whenever there may be something new to send to a site; the sender clears it."""
         return self._changed.setdefault(site, asyncio.Event())
 
-    def clock_known(self) -> None:
-        """Say that the clock's time of day is right from now on: what was held back for that may be sent."""
-        for changed in self._changed.values():
-            changed.set()
-
     def seen(self, state: LaneState) -> None:
         """Take a copy of a lane's counters after a commit."""
         key = (state.site, state.lane)

@@ -109,7 +109,8 @@ class OutboxRows:
         ).fetchone()[0]
         previous = state.mark if before is None else seq_of(before)
         if up_to <= start:
-            return Batch(up_to, up_to, acknowledged_seq=state.mark, sent_ms=self._clock.now_ms())
+            is_held = up_to < state.last_seq
+            return Batch(up_to, up_to, acknowledged_seq=state.mark, sent_ms=self._clock.now_ms(), is_held=is_held)
         losses = self._losses.read(transaction, state.number, state.lane, previous, up_to, _MOST_LOSSES + 1)
         if len(losses) > _MOST_LOSSES:
             up_to = losses.pop().first_seq - 1

@@ -34,12 +34,14 @@ class Pick(NamedTuple):
         row_id: Its place in the inbox.
         tries: How often it was tried before.
         since_s: When it was tried first, on the caller's clock.
+        refused_s: Since when its target refuses it; None if the last try came to something else.
     """
 
     key: Key
     row_id: int
     tries: int
     since_s: float
+    refused_s: float | None = None
 
 
 class Retry(NamedTuple):
@@ -65,7 +67,7 @@ class Retry(NamedTuple):
 
 
 class _Target:
-    __slots__ = ("due_s", "head", "in_flight", "is_listed", "key", "row_ids", "since_s", "tries", "why")
+    __slots__ = ("due_s", "head", "in_flight", "is_listed", "key", "refused_s", "row_ids", "since_s", "tries", "why")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -73,6 +75,7 @@ class _Target:
         self.head = 0
         self.tries = 0
         self.since_s = 0.0
+        self.refused_s: float | None = None
         self.due_s = 0.0
         self.why = ""
         self.in_flight = False
@@ -85,6 +88,7 @@ class _Target:
     def pop(self) -> None:
         self.head += 1
         self.tries = 0
+        self.refused_s = None
         if self.head == len(self.row_ids):
             del self.row_ids[:]
             self.head = 0
@@ -133,7 +137,7 @@ class Schedule:
                 self._in_flight[row_id] = target
                 if not target.tries:
                     target.since_s = now_s
-                return Pick(target.key, row_id, target.tries, target.since_s)
+                return Pick(target.key, row_id, target.tries, target.since_s, target.refused_s)
         return None
 
     def next_due_s(self) -> float | None:
@@ -151,11 +155,19 @@ class Schedule:
         elif self._targets.get(target.key) is target:
             del self._targets[target.key]
 
-    def again(self, row_id: int, due_s: float, why: str = "") -> None:
-        """Say that an entry was tried in vain, and when to try it next; the others of its target wait for it."""
+    def again(self, row_id: int, due_s: float, why: str = "", refused_s: float | None = None) -> None:
+        """Say that an entry was tried in vain, and when to try it next; the others of its target wait for it.
+
+        Args:
+            row_id: The entry.
+            due_s: When.
+            why: What the try came to.
+            refused_s: When its target refused it; None if it came to something else.
+        """
         target = self._land(row_id)
         if target is not None:
             target.tries += 1
+            target.refused_s = refused_s if refused_s is None or target.refused_s is None else target.refused_s
             target.due_s, target.why = due_s, why
             target.is_listed = True
             heappush(self._blocked, (due_s, next(self._numbers), target))

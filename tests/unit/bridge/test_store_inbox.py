@@ -74,12 +74,15 @@ async def test_what_is_tried_again_keeps_its_place(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.inbox.take("here", "s1", M, batch_of(1, 2))
         (entry,) = await store.inbox.claim(1)
-        await store.inbox.again(entry, 0.05, "502")
+        await store.inbox.again(entry, 0.05, "403", is_refused=True)
         assert await store.inbox.claim(1) == []
         async with asyncio.timeout(5):
             await store.inbox.ready()
         (again,) = await store.inbox.claim(10)
-        assert (again.seq, again.tries, again.trying_s > 0) == (1, 1, True)
+        assert (again.seq, again.tries, again.refused_for_s > 0) == (1, 1, True)
+        await store.inbox.again(again, 0.0, "502")
+        (again,) = await store.inbox.claim(10)
+        assert (again.seq, again.tries, again.refused_for_s) == (1, 2, 0.0)
         assert again.idempotency_key == "here/s1/message/1"
 
 

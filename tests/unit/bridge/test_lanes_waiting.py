@@ -1,0 +1,75 @@
+"""Durable messages that wait: for a clock, for a target that comes back, for room at the other end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge import player, relay
+from tests.unit.bridge.places import both, have_met, hurry, place
+from tests.unit.bridge.stores import DAY_MS, HOUR_S, ManualClock
+from tests.unit.bridge.wire import GATEWAY, SITE, Air, until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+
+
+async def test_what_can_expire_is_sent_as_soon_as_the_clock_is_set_after_a_boot_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_HELD_S", 0.05, raising=False)
+    air, clock = Air(), ManualClock()
+    accepted_ms = clock.now_ms()
+    async with place(air, tmp_path, SITE) as home:
+        async with place(air, tmp_path, GATEWAY, clock=clock) as cloud:
+            await have_met(cloud, home)
+            home.end.link.down()
+            await until(lambda: not cloud.end.other.is_there)
+            await cloud.broadcast_all("orders", 3)
+        clock.reboot(now_ms=accepted_ms - 5 * DAY_MS)
+        async with place(air, tmp_path, GATEWAY, clock=clock) as cloud:
+            home.end.link.up()
+            await have_met(cloud, home)
+            await until(lambda: "clock" in cloud.end.other.problem, 20)
+            assert home.heard("orders") == []
+            clock._now_ms = accepted_ms + 60_000  # by NTP, and nobody says so
+            await until(lambda: home.heard("orders") == [0, 1, 2], 20)
+            await until(lambda: cloud.end.other.problem == "", 20)
+
+
+async def test_ten_minutes_of_being_refused_begin_with_the_first_refusal_and_not_while_the_platform_was_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, "_REFUSED_FOR_S", 0.2)
+    async with both(tmp_path) as (_, cloud, home):
+        statuses = [502] * 12 + [404, 502, 404]
+        monkeypatch.setattr(player, "_FIRST_PAUSE_S", 0.05)
+
+        async def answer() -> int:
+            return statuses.pop(0) if statuses else 200
+
+        cloud.target.answers["POST /broadcast/temp"] = answer
+        await home.broadcast("temp", 1)
+        await until(lambda: len(cloud.heard("temp")) == 16, 20)
+        assert await cloud.store.dead_letters.list() == []
+
+
+async def test_a_target_that_is_down_for_days_is_still_tried_and_then_gets_everything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with both(tmp_path) as (_, cloud, home):
+        cloud.target.refuses("POST /broadcast/temp", 502)
+        await home.broadcast_all("temp", 2)
+        await until(lambda: len(cloud.heard("temp")) >= 2)
+        (target,) = cloud.store.inbox._schedule._targets.values()
+        target.tries = 5000  # once a minute, for three days
+        await until(lambda: target.tries >= 5003, 20)
+        del cloud.target.answers["POST /broadcast/temp"]
+        await until(lambda: 1 in cloud.heard("temp"), 20)
+        assert await cloud.store.dead_letters.list() == []
+    assert not [record for record in caplog.records if record.exc_info]
