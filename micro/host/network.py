@@ -1,6 +1,8 @@
 """Stands in for MicroPython's `network` on a computer: a Wi-Fi station; host.json switches its access point.
 
-Joining takes JOIN_S. An SSID of "" or one that differs from host.json's `ssid` (if it has one) is not found.
+Joining takes JOIN_S. An SSID of "" or one that differs from host.json's `ssid` (if it has one) is not found; a password
+that differs from its `password` is refused. As on an ESP32 `status()` says so only where `config(reconnects=...)` has
+ended the driver's own tries.
 """
 
 import time
@@ -9,7 +11,9 @@ import world
 
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 1000, 1001, 1010
-STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD, STAT_CONNECT_FAIL = 201, 202, 203
+STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD, STAT_ASSOC_FAIL = 201, 202, 203
+# What an ESP32 says when the access point stops answering in the midst of joining.
+HANDSHAKE_ENDED = 15
 JOIN_S = 0.05
 
 _names = {"host": "mpy-host", "country": "XX"}
@@ -35,7 +39,7 @@ class WLAN:
     IF_STA, IF_AP = STA_IF, AP_IF
     PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
 
-    _shared = {"active": False, "ssid": None, "since_s": 0.0}
+    _shared = {"active": False, "ssid": None, "key": None, "since_s": 0.0, "reconnects": -1}
 
     def __init__(self, interface=STA_IF):
         self._interface = interface
@@ -54,7 +58,7 @@ class WLAN:
         """Begin to join; `status()` tells how it goes."""
         if not self._shared["active"]:
             raise OSError("Wifi Internal State Error")
-        self._shared["ssid"] = ssid
+        self._shared["ssid"], self._shared["key"] = ssid, key
         self._shared["since_s"] = time.time()
 
     def disconnect(self):
@@ -72,8 +76,13 @@ class WLAN:
         ssid = self._shared["ssid"]
         if ssid is None:
             return STAT_IDLE
+        refusal = None
         if not ssid or not world.host("wifi", True) or world.host("ssid", ssid) != ssid:
-            return STAT_NO_AP_FOUND
+            refusal = STAT_NO_AP_FOUND
+        elif world.host("password", self._shared["key"]) != self._shared["key"]:
+            refusal = HANDSHAKE_ENDED
+        if refusal:
+            return STAT_CONNECTING if self._shared["reconnects"] < 0 else refusal
         return STAT_CONNECTING if 0 <= time.time() - self._shared["since_s"] < JOIN_S else STAT_GOT_IP
 
     def ifconfig(self, addresses=None):
@@ -88,8 +97,9 @@ class WLAN:
         return (address, mask) if what == "addr4" else gateway
 
     def config(self, *names, **settings):
-        """Return one of mac, ssid, hostname, channel; settings are taken and forgotten."""
+        """Return one of mac, ssid, hostname, channel; of settings `reconnects` counts, others are forgotten."""
         if not names:
+            self._shared["reconnects"] = settings.get("reconnects", self._shared["reconnects"])
             return None
         known = {"mac": b"\x02\x00\x5e\x00\x53\x01", "ssid": self._shared["ssid"] or "", "channel": 6}
         known["hostname"] = known["dhcp_hostname"] = _names["host"]

@@ -3,6 +3,7 @@
 The file is read again at every look, so that it may change while the board runs. All keys may be missing:
 
     ip, wifi, rssi     what the access point gives; false switches it off: "127.0.0.1", true, -61
+    ssid, password     of the access point: whatever the board wants
     unique_id          of the chip, in hex: "0011223344556677"
     reset_cause        power, reset, watchdog or deepsleep: "power"
     wiring             pin -> soil, light, door, pump or a word of your own; "!pump" is active low: {}

@@ -10,6 +10,8 @@ _JOIN_MS = 15000
 _REFUSED_MS = 1500
 _FIRST_PAUSE_S = 1
 _LAST_PAUSE_S = 60
+# So often an ESP32 tries again by itself: for ever if it is not told, and then it never says why.
+_OWN_TRIES = 2
 # After so many tries in vain the radio is switched off and on: drivers can get stuck.
 _TRIES_UNTIL_RADIO = 4
 
@@ -41,6 +43,10 @@ class Network:
             print("the firmware takes no host name")
         self._wlan = network.WLAN(network.STA_IF)
         self._wlan.active(True)
+        try:
+            self._wlan.config(reconnects=_OWN_TRIES)
+        except (ValueError, TypeError, OSError):
+            pass  # another chip, which tries once
 
     def is_up(self):
         """Tell whether the network can be used."""
@@ -80,9 +86,9 @@ class Network:
             pause_s = min(_LAST_PAUSE_S, pause_s * 2)
 
     async def _join(self):
-        # The driver of an ESP32 rejoins by itself, and refuses to be told to while it does.
         if not self._wlan.isconnected():
             try:
+                # The driver of an ESP32 rejoins by itself, and refuses to be told to while it does.
                 self._wlan.disconnect()
                 self._wlan.connect(self._wifi["ssid"], self._wifi["password"] or None)
             except (OSError, RuntimeError) as error:
@@ -119,7 +125,9 @@ class Network:
         import network
 
         status = self._wlan.status()
-        for name, words in (("STAT_NO_AP_FOUND", "no such network"), ("STAT_WRONG_PASSWORD", "wrong password")):
-            if status == getattr(network, name, None):
-                return words
+        if status == getattr(network, "STAT_NO_AP_FOUND", None):
+            return "no such network"
+        # With a wrong password an access point just stops shaking hands: 15 and 204, as an ESP32 has it.
+        if status in (getattr(network, "STAT_WRONG_PASSWORD", None), 15, 204):
+            return "wrong password"
         return "no answer (status " + str(status) + ")"

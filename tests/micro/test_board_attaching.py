@@ -136,6 +136,16 @@ def test_a_board_without_wifi_at_boot_waits_for_it(make_board: MakeBoard) -> Non
     board.attached_id()
 
 
+def test_a_board_with_a_wrong_password_for_its_wifi_says_so(make_board: MakeBoard) -> None:
+    board = make_board()
+    board.surround(password="sesame-street-2")
+    board.start()
+    board.until_says("Wi-Fi home cannot be joined: wrong password", timeout_s=30)
+    board.surround(password="sesame-street")
+    board.attached_id()
+    assert "sesame" not in board.log
+
+
 def test_a_board_whose_token_is_refused_says_so_and_takes_the_next_from_its_file(
     home: Home, make_board: MakeBoard
 ) -> None:
