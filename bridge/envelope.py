@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from edge.errors import BadInput
-from edge.model.codec import check_depth, encode
+from edge.model.codec import MAX_DEPTH, check_depth, encode
 from edge.model.json_value import JsonValue
 
 T = TypeVar("T", bound=Struct)
@@ -21,6 +21,8 @@ T = TypeVar("T", bound=Struct)
 VERSION = 1
 # What a request may carry over: nothing that says who is calling, which the far end decides.
 CARRIED_HEADERS = ("ContainerLoginToken",)
+# A body as deep as a platform takes, with the envelope around it.
+_DEEPEST = MAX_DEPTH + 1
 # Characters of what is kept for longer than the message that it came with.
 _MOST = {"route": 2048, "id": 64, "sid": 64, "st": 64, "m": 64, "sw": 200}
 
@@ -212,7 +214,7 @@ def read(payload: bytes, kind: type[T]) -> T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         if kind is not Batch:  # bodies of events are not looked into here: one that is too deep shall hold up no others
-            check_depth(payload)
+            check_depth(payload, _DEEPEST)
         message: T = decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, BadInput, RecursionError) as error:
         raise Unreadable(f"not a {kind.__name__.lower()}: {error}") from error

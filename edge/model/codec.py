@@ -63,13 +63,13 @@ def decode_value(body: bytes) -> JsonValue:
         raise Undecodable(f"not JSON: {error}") from error
 
 
-def check_depth(body: bytes) -> None:
-    """Refuse what is nested deeper than `MAX_DEPTH`, without decoding it.
+def check_depth(body: bytes, most: int = MAX_DEPTH) -> None:
+    """Refuse what is nested deeper than `most` levels, without decoding it.
 
     Raises:
         Undecodable: too deep.
     """
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+    if body.count(b"[") + body.count(b"{") <= most:
         return
     depth = 0
     position, end = 0, len(body)
@@ -79,8 +79,8 @@ def check_depth(body: bytes) -> None:
             position = _end_of_string(body, position)
         elif byte in b"[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise Undecodable(f"nested deeper than {MAX_DEPTH} levels")
+            if depth > most:
+                raise Undecodable(f"nested deeper than {most} levels")
         elif byte in b"]}":
             depth -= 1
         position += 1

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import UNSET
 
 from bridge import answers, calls, clock
 from bridge.answers import PING, Answers
 from bridge.calls import Calls
-from bridge.envelope import Answer, Presence, Request, read, write
+from bridge.envelope import Answer, Presence, Request, Unreadable, read, write
 from bridge.mqtt.failures import LinkError
 from bridge.proxy import _reply
 from bridge.tasks import Tasks
 from edge.errors import Cause, OpacaError, OutcomeUnknown, Overloaded, RemoteError, TooLarge, Unreachable
 from edge.http.errors import error_body
+from edge.model.codec import MAX_DEPTH
+from edge.model.json_value import JsonValue
 from edge.runtime.forwarding import _may_have_run
 from tests.unit.bridge.wire import Air, End, joined, settle, until
 
@@ -52,6 +55,23 @@ async def test_a_call_is_answered(is_upwards: bool) -> None:
             WATER, {"timeout": "3"}, {"ContainerLoginToken": "t"}, {"s": 3},
         )  # fmt: skip
         assert asking.other.calls.count == 0
+
+
+async def test_what_is_nested_as_deeply_as_may_be_passes_both_ways_inside_the_envelope() -> None:
+    deep: JsonValue = {}
+    for _ in range(MAX_DEPTH - 1):
+        deep = {"in": deep}
+    async with joined() as (_, cloud, home):
+
+        async def echo(request: Request) -> Answer:
+            return Answer(id=request.id, b=None if request.b is UNSET else request.b)
+
+        home.play = echo
+        answer = await cloud.other.call(WATER, body=deep, limit_s=20)
+        assert answer.b == deep
+        assert [home.station.passed_over, cloud.station.passed_over] == [0, 0]
+        with pytest.raises(Unreadable, match="deeper than"):
+            read(write(Request(id="x", ep=1, route=WATER, b=[deep])), Request)
 
 
 @pytest.mark.usefixtures("impatient")

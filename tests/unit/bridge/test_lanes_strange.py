@@ -14,6 +14,7 @@ import pytest
 from bridge import envelope, player
 from bridge.envelope import write
 from bridge.store import Event
+from edge.model.codec import MAX_DEPTH
 from tests.unit.bridge.places import M, all_is_told, both, have_met, hurry, place
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, settle, until
 
@@ -61,7 +62,7 @@ async def test_a_body_that_spoilt_where_it_waits_to_be_played_becomes_a_dead_let
 
 async def test_a_body_as_deep_as_may_be_passes_between_others(tmp_path: Path) -> None:
     deep: object = 1
-    for _ in range(98):
+    for _ in range(MAX_DEPTH - 1):  # the message around it is one level more
         deep = [deep]
     async with both(tmp_path) as (_, cloud, home):
         home.end.link.down()

@@ -8,7 +8,7 @@ import pytest
 
 from bridge import player, relay
 from tests.unit.bridge.places import both, have_met, hurry, place
-from tests.unit.bridge.stores import DAY_MS, HOUR_S, ManualClock
+from tests.unit.bridge.stores import DAY_MS, ManualClock
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, until
 
 pytestmark = pytest.mark.timeout(60)
