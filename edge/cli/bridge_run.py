@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 from edge.cli.bridge_settings import bridge_config
 from edge.cli.failures import ExitCode, Failed
-from edge.cli.platform_arguments import load_platform_config, platform_arguments
 from edge.cli.serving import serve_until_signal, set_up_log
-from edge.config import DEFAULT_URL
+from edge.config import DEFAULT_URL, PlatformConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `bridge run` takes."""
-    platform_arguments(parser)
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file with [bridge] (else "
+                        "OPACA_EDGE_CONFIG, else /etc/opaca-edge.toml, else ./opaca-edge.toml)")  # fmt: skip
+    parser.add_argument("--state-dir", metavar="FOLDER", help="what must survive a restart (STATE_DIR)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (LOG_LEVEL; info)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the bridge until a signal ends it."""
-    config = load_platform_config(arguments)
+    config = PlatformConfig.load(
+        {"STATE_DIR": arguments.state_dir, "LOG_LEVEL": arguments.log_level},
+        config_file=arguments.config,
+        bundled=False,
+    )
     set_up_log(config.log_level)
     settings = bridge_config(config, config.public_url or DEFAULT_URL)
     from bridge.app import serve

@@ -80,7 +80,7 @@ VERBS = {
     "bridge test": Verb("bridge_test", "say what is wrong with the bridge's broker", "opaca-edge bridge test"),
     "bridge run": Verb("bridge_run", "run the bridge alone, beside a platform", "opaca-edge bridge run"),
     "broker init": Verb("broker_init", "set up a Mosquitto for sites", "opaca-edge broker init --gateway cloud"),
-    "broker run": Verb("broker_run", "run it in the foreground", "opaca-edge broker run"),
+    "broker run": Verb("broker_run", "run the broker in the foreground", "opaca-edge broker run"),
     "broker add": Verb("broker_add", "let a site connect", "opaca-edge broker add greenhouse -o greenhouse.password"),
     "broker renew": Verb("broker_renew", "renew the broker's certificate in time", "opaca-edge broker renew"),
     "broker remove": Verb("broker_remove", "let a site connect no more", "opaca-edge broker remove greenhouse"),
