@@ -234,7 +234,8 @@ class Operation:
 
     def _check_known(self, site: str) -> None:
         """Raise `NotFound` if nobody of this name was ever seen, or sent to."""
-        known = {name for station in self._stations for name in station.remotes} | set(self._store.outbox.sites())
+        known = {name for station in self._stations for name in station.remotes}
+        known |= self._store.outbox.sites() | self._store.inbox.sites()
         if site not in known:
             raise NotFound(f"this bridge knows no site {site!r}; it knows {', '.join(sorted(known)) or 'nobody yet'}")
 
@@ -258,8 +259,9 @@ class Operation:
     async def _drop(self, request: Request) -> Reply:
         site, lane = request.parameters["site"], _lane(request.parameters["lane"])
         self._check_known(site)
-        seq = request.query.integer("seq", 0)
-        return json_reply(await self._store.outbox.drop(site, lane, seq or None))
+        text = request.query.text("seq")
+        seq = None if text is None else _whole(text, "the number of a message, from 1")
+        return json_reply(await self._store.outbox.drop(site, lane, seq))
 
 
 def _link(station: Station) -> LinkStatus:
@@ -286,7 +288,10 @@ def _lane(word: str) -> Lane:
 
 
 def _number(request: Request) -> int:
-    text = request.parameters["id"]
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise ParameterMismatch(f"{text[:50]!r}: expected the number of a refused message")
+    return _whole(request.parameters["id"], "the number of a refused message")
+
+
+def _whole(text: str, what: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18 or not int(text):
+        raise ParameterMismatch(f"{text[:50]!r}: expected {what}")
     return int(text)

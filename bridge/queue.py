@@ -115,7 +115,7 @@ async def queue(store: Store, site: str | None, lanes: Collection[Lane]) -> Queu
             why=letter.why,
             died_ms=letter.died_ms,
         )
-        for letter in await store.dead_letters.list()
+        for letter in await store.dead_letters.list(most=_MOST)
         if site in (None, letter.site) and letter.lane in lanes
     ]
     return Queue(waiting=waiting[:_MOST], retried=retried[:_MOST], refused=refused)

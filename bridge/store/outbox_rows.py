@@ -192,6 +192,8 @@ class OutboxRows:
 
     def drop(self, transaction: Transaction, state: LaneState, why: str, seq: int | None = None) -> int:
         """Drop what waits, or one of it, and account for it; return how many that were."""
+        if seq is not None and not 0 < seq <= LAST_SEQ:
+            return 0
         first = state.mark if seq is None else max(state.mark, seq - 1)
         last = state.end if seq is None else state.row(seq)
         dropped = self._oldest(transaction, state, first, last, LAST_SEQ)

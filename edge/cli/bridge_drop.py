@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Drop messages; what waited to be sent is reported to the other end as lost."""
     if (arguments.site is None) != (arguments.lane is None):
         raise Failed("--site and --lane belong together", ExitCode.USAGE)
+    if arguments.site is not None and arguments.id:
+        raise Failed("ID names a refused message; one that waits is named by --number", ExitCode.USAGE)
 
     async def work(platform: Platform, output: Output) -> None:
         if arguments.site is not None:
