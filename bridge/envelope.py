@@ -24,7 +24,7 @@ CARRIED_HEADERS = ("ContainerLoginToken",)
 # A body as deep as a platform takes, with the envelope around it.
 _DEEPEST = MAX_DEPTH + 1
 # Characters of what is kept for longer than the message that it came with.
-_MOST = {"route": 2048, "id": 64, "sid": 64, "st": 64, "m": 64, "sw": 200}
+_MOST = {"route": 2048, "id": 64, "st": 64, "m": 64, "sw": 200}
 
 
 class _Message(Struct, omit_defaults=True, kw_only=True):
@@ -44,6 +44,7 @@ class Presence(_Message):
         m: Tells machines with the same card apart.
         gw: A site's gateway; others pass it over.
         v: Version of the traffic that it speaks.
+        gone: 1 if it was removed for good: kept by the broker, for a gateway that is not there when it happens.
     """
 
     on: int
@@ -55,6 +56,7 @@ class Presence(_Message):
     m: str = ""
     gw: str = ""
     v: int = VERSION
+    gone: int = 0
 
 
 class Request(_Message):

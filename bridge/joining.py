@@ -101,11 +101,10 @@ class Joining:
         while True:
             self._wake.clear()
             # First, as one may be back already.
-            for name in list(self._gone):
-                await self._leave(name)
+            are_all_left = all([await self._left_now(name) for name in list(self._gone)])
             missing = [remote for remote in self._remotes.values() if self._is_missing(remote)]
             are_all_joined = all([await self._joined_now(remote.name) for remote in missing])
-            if are_all_joined:
+            if are_all_left and are_all_joined:
                 pause_s = _FIRST_PAUSE_S
                 await self._wake.wait()
                 continue
@@ -123,10 +122,7 @@ class Joining:
         try:
             is_new = await self._platform.connect(url, self._token)
         except (OpacaError, TimeoutError) as error:
-            text = str(error) or "it does not answer"
-            if self._said.get(name) != text:
-                self._said[name] = text
-                log.warning("the local platform does not connect to %s: %s", url, text)
+            self._say(name, f"the local platform does not connect to {url}: {str(error) or 'it does not answer'}")
             return False
         self._said.pop(name, None)
         self._joined.add(name)
@@ -134,10 +130,19 @@ class Joining:
             log.info("the local platform is connected to %s", url)
         return True
 
-    async def _leave(self, name: str) -> None:
-        self._gone.discard(name)
+    async def _left_now(self, name: str) -> bool:
         self._joined.discard(name)
         try:
             await self._platform.disconnect(self._base_url(name))
         except (OpacaError, TimeoutError) as error:
-            log.warning("the local platform does not forget %s: %s", name, error)
+            self._say(name, f"the local platform does not forget {name}: {str(error) or 'it does not answer'}")
+            return False
+        self._gone.discard(name)
+        self._said.pop(name, None)
+        return True
+
+    def _say(self, name: str, problem: str) -> None:
+        """Log what goes wrong with a party, once."""
+        if self._said.get(name) != problem:
+            self._said[name] = problem
+            log.warning("%s", problem)

@@ -208,13 +208,11 @@ class Operation:
 
     def _site(self, station: Station, remote: Remote) -> SiteStatus:
         presence, access = remote.presence, remote.executor.access
-        # Without a broker nobody can tell who is there, and nobody can be reached.
-        link_away_since = station.link.figures.away_since
         return SiteStatus(
             name=remote.name,
             link=station.identity.name,
-            state="connected" if remote.is_there and link_away_since is None else "away",
-            since=remote.since_s if link_away_since is None or not remote.is_there else link_away_since,
+            state="connected" if remote.is_there else "away",
+            since=remote.there_since_s if remote.is_there else remote.away_since_s,
             software="" if presence is None else presence.sw,
             agents=len(remote.agent_ids()),
             joined=remote.name in self._joining.joined,

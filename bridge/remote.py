@@ -38,7 +38,7 @@ class Remote:
         executor: Plays its calls at the local platform.
         presence: What it said of itself last; None before that.
         away_since_s: Unix time since when it is not there; None while it is, or if it was never seen.
-        since_s: Unix time of its last coming or going; None if it was never seen.
+        there_since_s: Unix time of its last coming; None if it was never seen.
         info: Its `/info`; None if it is not known.
         description: The same, decoded.
         problem: What is wrong though it is there, in words; empty if nothing is.
@@ -55,7 +55,8 @@ class Remote:
         self.executor = executor
         self.presence: Presence | None = None
         self.away_since_s: float | None = None
-        self.since_s: float | None = None
+        self.there_since_s: float | None = None
+        self._is_in_sight = False
         self.info: bytes | None = None
         self._described = b""
         self.description: RuntimePlatform | None = None
@@ -68,8 +69,8 @@ class Remote:
 
     @property
     def is_there(self) -> bool:
-        """Whether it is connected, as far as it is known."""
-        return self.presence is not None and bool(self.presence.on)
+        """Whether it is connected: it, or its broker, has said so since we are connected ourselves."""
+        return self._is_in_sight and self.presence is not None and bool(self.presence.on)
 
     async def call(
         self,
@@ -115,24 +116,36 @@ class Remote:
             raise away(self.name, self.away_since_s)
 
     def seen(self, presence: Presence) -> bool:
-        """Take note of what it says of itself; returns whether it has connected, or is connected anew."""
-        known = self.presence
-        if not presence.on and known is not None and known.on and known.ep != presence.ep:
+        """Take note of what it says of itself; returns whether it has connected, or is seen again."""
+        known, was_there = self.presence, self.is_there
+        if not presence.on and was_there and known is not None and known.ep != presence.ep:
             return False  # the late will of an earlier connection
-        self.presence = presence
-        is_new = bool(presence.on) and (known is None or not known.on or known.ep != presence.ep)
-        if is_new:
-            self.away_since_s, self.since_s = None, time.time()
+        self.presence, self._is_in_sight = presence, True
+        if not presence.on:
+            if known is None or known.on:
+                self.away_since_s = self.away_since_s or time.time()
+                self._tell("is away")
+                self.calls.give_up("went away")
+                self._changed()
+            return False
+        self.away_since_s = None
+        if known is None or not known.on or known.ep != presence.ep:
+            self.there_since_s = time.time()
             self._tell("is there")
             # Whoever waits for the connection before this one waits in vain.
             self.calls.give_up("has connected anew")
             self._changed()
-        elif not presence.on and (known is None or known.on):
-            self.away_since_s = self.since_s = time.time()
-            self._tell("is away")
-            self.calls.give_up("went away")
-            self._changed()
-        return is_new
+            return True
+        return not was_there
+
+    def out_of_sight(self) -> None:
+        """Take note that our own connection ended: who is there is not known before it is said anew.
+
+        Its broker may have been started anew, and know nothing of it.
+        """
+        if self.is_there:
+            self.away_since_s = time.time()
+        self._is_in_sight = False
 
     def removed(self) -> None:
         """Take note that it was removed for good: who follows this has nothing more to expect."""

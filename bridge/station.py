@@ -96,6 +96,7 @@ class Station:
         self._play = play
         self._tasks = tasks
         self._epoch = 0
+        self._is_introduced = False
         self._info = b""
         self._hash = ""
         self._said: set[str] = set()
@@ -181,7 +182,9 @@ class Station:
         self._tasks.start(self._introduce(), f"{self.identity.name}: introduce")
 
     def _down(self) -> None:
+        self._is_introduced = False
         for remote in self.remotes.values():
+            remote.out_of_sight()
             self._left(remote)
 
     async def _introduce(self) -> None:
@@ -193,6 +196,9 @@ class Station:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             if epoch != self._epoch or not self.link.is_up:
                 return
+        if epoch != self._epoch or not self.link.is_up:  # it ended when all was said
+            return
+        self._is_introduced = True
         for remote in self.remotes.values():
             if remote.is_there:
                 self._reached(remote)
@@ -231,8 +237,9 @@ class Station:
         return self._twins.problem(remote.name) or (remote.problem if remote.is_there and self.link.is_up else "")
 
     def _reached(self, remote: Remote) -> None:
-        # Tells the time first, so that the other end knows how old what follows is.
-        self._reply(remote, Answer(id="", t=tick_ms()))
+        with suppress(LinkError):
+            # Tells the time first, so that the other end knows how old what follows is.
+            self._reply(remote, Answer(id="", t=tick_ms()))
         remote.calls.ask_again()
         for carrier in self.carriers:
             carrier.came(remote)
@@ -315,7 +322,7 @@ class Station:
             if address.is_gateway or address.direction == "dn":
                 return None
             known = self.remotes.get(address.party)
-            if known is not None or presence is None or presence.gw not in ("", identity.name):
+            if known is not None or presence is None or presence.gone or presence.gw not in ("", identity.name):
                 return known
             return self._new_remote(address.party)
         if address.is_gateway:
@@ -350,8 +357,8 @@ class Station:
         return remote
 
     def _seen(self, remote: Remote, presence: Presence | None, is_retained: bool) -> None:
-        if presence is None:
-            if not is_retained:
+        if presence is None or presence.gone:
+            if presence is not None or not is_retained:
                 self._forget(remote)
             return
         if complaint := self._twins.saw(remote.name, presence):
@@ -360,7 +367,8 @@ class Station:
             remote.answers.new_epoch(self._epoch)
             # What its connection before this one carried is gone.
             self._left(remote)
-            self._reached(remote)
+            if self._is_introduced:  # else it would not listen to us
+                self._reached(remote)
         elif not remote.is_there:
             self._left(remote)
 

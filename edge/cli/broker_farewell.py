@@ -30,8 +30,10 @@ def say_away(files: BrokerFiles, site: str, password: str) -> bool:
 
 
 def say_gone(files: BrokerFiles, site: str, password: str) -> bool:
-    """Have the gateway forget a site for good; see `_told`."""
-    return _told(files, site, password, [("st", b""), ("info", b"")])
+    """Have the gateway forget a site for good, also one that is not there now; see `_told`."""
+    from bridge.envelope import Presence, write
+
+    return _told(files, site, password, [("st", write(Presence(on=0, ep=0, gone=1))), ("info", b"")])
 
 
 def _told(files: BrokerFiles, site: str, password: str, words: Sequence[tuple[str, bytes]]) -> bool:

@@ -14,6 +14,7 @@ import sys
 import time
 import tomllib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,19 @@ class Gateway:
         self.states: list[str] = []
 
     def take(self, incoming: Incoming) -> None:
-        self.states.append("gone" if not incoming.payload else f"on {read(incoming.payload, Presence).on}")
+        said = read(incoming.payload, Presence)
+        self.states.append("gone" if said.gone else f"on {said.on}")
         incoming.ack()
 
 
 @pytest.fixture
 async def gateway(desk: Desk) -> AsyncIterator[Gateway]:
+    async with watching(desk) as heard:
+        yield heard
+
+
+@asynccontextmanager
+async def watching(desk: Desk) -> AsyncIterator[Gateway]:
     heard = Gateway()
     broker = await asyncio.to_thread(desk.settings("cloud", desk.broker / "cloud.password").open)
     async with Connection(broker, heard.take, None, is_v5=True) as connection:
@@ -164,6 +172,8 @@ async def test_the_gateway_is_told_what_becomes_of_a_site(desk: Desk, gateway: G
         await site.ended()
     await asyncio.to_thread(desk.verb, "remove", "home")
     await until(lambda: _is(gateway, "gone"), "the gateway sees that it is gone")
+    async with watching(desk) as late:
+        await until(lambda: _is(late, "gone"), "one that was not there hears of it when it comes")
 
 
 async def _is(gateway: Gateway, state: str) -> bool:

@@ -56,6 +56,8 @@ class Platform:
         self.asked.append(f"-{url}")
         if self.hold is not None:
             await self.hold.wait()
+        if self.refuses:
+            raise RemoteError(self.refuses, None, 502)
         self.connected.discard(url)
         return True
 
@@ -132,6 +134,24 @@ async def test_a_party_that_is_removed_and_back_at_once_is_connected(monkeypatch
         joining.look()
         platform.hold.set()
         await until(lambda: platform.connected == {"u/home"} and joining.joined == {"home"})
+
+
+async def test_a_platform_that_does_not_forget_a_party_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(monkeypatch) as (joining, platform, parties, _):
+        parties["home"] = Party("home")
+        joining.look()
+        await until(lambda: joining.joined)
+        platform.refuses = "it has too much to do"
+        joining.gone(parties.pop("home"))
+        await until(lambda: platform.asked.count("-u/home") > 2)
+        assert caplog.text.count("does not forget home: it has too much to do") == 1
+        platform.refuses = ""
+        await until(lambda: not platform.connected)
+        asked = len(platform.asked)
+        await asyncio.sleep(0.1)
+        assert len(platform.asked) <= asked + 1
 
 
 async def test_a_platform_that_was_started_anew_is_connected_anew(monkeypatch: pytest.MonkeyPatch) -> None:
