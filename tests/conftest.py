@@ -1,7 +1,7 @@
 """What every test stands on: sizes, seeds, a watch for blocking calls, and nothing left behind.
 
 Warnings are errors and 20 s the time limit (pyproject.toml), a minute for tests of whole programs, more by
-`@pytest.mark.timeout`. pytest-asyncio's `unused_tcp_port` is the free port to take where port 0 cannot be used.
+`@pytest.mark.timeout`. Where port 0 cannot be used, a port comes from tests/contract/ports.py or `unused_tcp_port`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+from tests.contract.ports import free_port
 
 SEED = 20260421
 
@@ -89,6 +91,18 @@ def real_part() -> Callable[[str], Path]:
         return interpreter
 
     return interpreter_of
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """In place of pytest-asyncio's, which another program may be given as well before it is used."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """As above, for several."""
+    return free_port
 
 
 @pytest.fixture

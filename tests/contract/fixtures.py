@@ -34,7 +34,7 @@ _CASE_KEYS = {
 _STEP_KEYS = {"request", "expect", "capture", "eventually"}
 _REQUEST_KEYS = {"method", "path", "headers", "json", "text", "base64", "parts", "chunked"}
 _EXPECT_KEYS = {"status", "headers", "json", "text", "base64", "zero", "ER", "GE", "TX"}
-_EVENTUALLY_S = 5.0
+_EVENTUALLY_S = 20.0
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 

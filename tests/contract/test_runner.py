@@ -22,13 +22,13 @@ def server(*answers: bytes) -> Iterator[tuple[Address, list[bytes]]]:
     """Answer one connection after the other with these bytes; yields its address and what was asked."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(10)
+        listening.settimeout(20)
 
         def run() -> None:
             for answer in answers:
                 connection, _ = listening.accept()
                 with connection:
-                    connection.settimeout(10)
+                    connection.settimeout(20)
                     asked.append(_request(connection))
                     connection.sendall(answer)
 

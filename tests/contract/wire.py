@@ -7,6 +7,7 @@ which is what these tests are about.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class Wire:
         receive_bytes: Size of the receive buffer; small for clients that play dead. None: the system's choice.
     """
 
-    def __init__(self, address: Address, timeout_s: float = 10.0, receive_bytes: int | None = None) -> None:
+    def __init__(self, address: Address, timeout_s: float = 20.0, receive_bytes: int | None = None) -> None:
         self._buffer = bytearray()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_bytes is not None:
@@ -156,6 +157,10 @@ class Wire:
             self._more()
         return self._take(count)
 
+    def has_received(self, timeout_s: float) -> bool:
+        """Tell whether something, or the end, comes in time."""
+        return bool(self._buffer) or bool(select.select([self.socket], [], [], timeout_s)[0])
+
     def is_closed_within(self, timeout_s: float) -> bool:
         """Tell whether the server closes the connection in time; what it still sends is dropped."""
         deadline = time.monotonic() + timeout_s
@@ -236,7 +241,7 @@ def ask(
     headers: dict[str, str] | None = None,
     body: bytes = b"",
     json_body: Any = None,
-    timeout_s: float = 10.0,
+    timeout_s: float = 20.0,
 ) -> Response:
     """Make one request on a connection of its own."""
     headers = dict(headers or {})

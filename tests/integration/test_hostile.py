@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.running import PlatformThread, Process, platform_process, until
-from tests.contract.wire import Address, BadHttp, Wire, WireClosed
+from tests.contract.wire import Address, BadHttp, Wire, WireClosed, ask
 from tests.integration.hostile import ALLOWED, SMUGGLED, Generator, Hostile
 
 CONTAINERS = {"contract": "tests.contract.container:container"}
@@ -24,17 +24,25 @@ def answers(address: Address, data: bytes) -> list[int]:
     """Send and return the statuses of what came back until silence or the end of the connection."""
     statuses: list[int] = []
     method = "HEAD" if data.lstrip(b"\r\n").startswith(b"HEAD") else "GET"
-    with Wire(address, timeout_s=5) as wire:
+    with Wire(address, timeout_s=20) as wire:
         wire.send(data)
         wire.socket.settimeout(_SILENCE_S)
         try:
-            while len(statuses) < _MOST_ANSWERS:
+            while len(statuses) < _MOST_ANSWERS and _answers(wire, address):
                 statuses.append(wire.read_response(method).status)
                 if statuses[-1] == 101:
                     break
         except (TimeoutError, WireClosed):
             pass
     return statuses
+
+
+def _answers(wire: Wire, address: Address) -> bool:
+    """Wait a little; on a busy machine until somebody who asked later has been answered."""
+    if wire.has_received(_SILENCE_S):
+        return True
+    ask(address, "GET", "/info")
+    return wire.has_received(0)
 
 
 def attack(address: Address, inputs: list[Hostile]) -> Counter[int]:
@@ -80,7 +88,7 @@ def test_no_hostile_request_leaves_a_task(tmp_path: Path, seed: int) -> None:
         platform.ask("GET", "/v3/api-docs/actions?format=YAML")
         before = platform.tasks()
         attack(platform.address, list(Generator(seed + 2).inputs(100)))
-        until(lambda: platform.tasks() <= before, "every task is gone", timeout_s=10)
+        until(lambda: platform.tasks() <= before, "every task is gone")
 
 
 def test_the_same_seed_makes_the_same_inputs(seed: int) -> None:

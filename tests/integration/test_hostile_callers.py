@@ -117,7 +117,7 @@ def test_no_caller_leaves_a_task(tmp_path: Path, seed: int) -> None:
         before = platform.tasks()
         Attack(platform.address).send(CallForger(seed + 3, token, platform.base_url).trials(100))
         gc.collect()
-        until(lambda: platform.tasks() <= before, "every task is gone", timeout_s=10)
+        until(lambda: platform.tasks() <= before, "every task is gone")
 
 
 def test_the_same_seed_makes_the_same_callers(seed: int) -> None:

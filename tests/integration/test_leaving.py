@@ -118,5 +118,5 @@ def test_a_hundred_who_leave_at_any_moment_leave_nothing(platform: PlatformThrea
         with WebSocket(platform.address) as socket:
             if generator.random() < 0.5:
                 socket.subscribe("/invoke")
-    until(lambda: platform.tasks() <= before, "nothing is left", timeout_s=10)
+    until(lambda: platform.tasks() <= before, "nothing is left")
     assert platform.ask("POST", "/invoke/Say", json_body={"text": "a"}).text == '"a"'

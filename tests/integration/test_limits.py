@@ -43,7 +43,7 @@ def test_the_257th_connection_is_refused_until_one_ends(platform: PlatformThread
         until(lambda: lab.seen.count("waits") == 256, "all places are taken")
         with Wire(platform.address) as wire:
             assert wire.exchange(INFO).status == 503
-            assert wire.is_closed_within(2)
+            assert wire.is_closed_within(20)
         wires[7].close()
         until(lambda: "waits no more" in lab.seen, "one left")
         assert platform.ask("GET", "/info").status == 200
@@ -54,7 +54,7 @@ def test_many_idle_connections_keep_nobody_out(platform: PlatformThread, monkeyp
     with ExitStack() as taken:
         wires = [taken.enter_context(Wire(platform.address)) for _ in range(256)]
         assert {wire.exchange(INFO).status for wire in wires} == {200}
-        until(lambda: platform.ask("GET", "/info").status == 200, "a new one is served", timeout_s=10)
+        until(lambda: platform.ask("GET", "/info").status == 200, "a new one is served")
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
@@ -76,7 +76,7 @@ def test_a_body_that_announces_too_much_is_not_waited_for(platform: PlatformThre
         wire.send(request_bytes("POST", "/broadcast/a", {**JSON, "Content-Length": str(10**15)}))
         assert wire.read_response("POST").status == 413
         wire.end_sending()
-        assert wire.is_closed_within(2)
+        assert wire.is_closed_within(20)
 
 
 def test_bodies_in_flight_are_bounded_together(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_head_must_come_in_time(tmp_path: Path, begun: bytes) -> None:
     with limited(tmp_path, head_time_s=0.2) as platform, Wire(platform.address) as wire:
         wire.send(begun)
         assert wire.read_response().status == 408
-        assert wire.is_closed_within(1)
+        assert wire.is_closed_within(20)
 
 
 def test_dripping_a_head_gains_no_time(tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def test_dripping_a_head_gains_no_time(tmp_path: Path) -> None:
             for byte in INFO[:-2] + b"X-Filler: " + b"x" * 1000:
                 wire.socket.send(bytes([byte]))
                 time.sleep(0.02)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15  # the whole of it takes 20 s
 
 
 def test_the_second_head_must_come_in_time_too(tmp_path: Path) -> None:
-    with limited(tmp_path, head_time_s=0.2) as platform, Wire(platform.address) as wire:
+    with limited(tmp_path, head_time_s=0.5) as platform, Wire(platform.address) as wire:
         assert wire.exchange(INFO).status == 200
         wire.send(INFO[:10])
         assert wire.read_response().status == 408
@@ -135,17 +135,17 @@ def test_the_second_head_must_come_in_time_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [b"", INFO])
 def test_an_idle_connection_is_closed(tmp_path: Path, first: bytes) -> None:
-    with limited(tmp_path, idle_time_s=0.2) as platform, Wire(platform.address) as wire:
+    with limited(tmp_path, idle_time_s=0.4) as platform, Wire(platform.address) as wire:
         if first:
             assert wire.exchange(first).status == 200
-        assert wire.is_closed_within(3)
+        assert wire.is_closed_within(20)
 
 
 def test_a_long_call_is_no_idle_connection(tmp_path: Path) -> None:
-    with limited(tmp_path, idle_time_s=0.1, head_time_s=0.1) as platform, Wire(platform.address) as wire:
+    with limited(tmp_path, idle_time_s=0.4, head_time_s=0.4) as platform, Wire(platform.address) as wire:
         wire.send(request_bytes("GET", "/stream/Drip"))
         head = wire.read_head()
-        assert not wire.is_closed_within(0.5)
+        assert not wire.is_closed_within(0.9)
         assert head.status == 200
 
 
@@ -165,7 +165,7 @@ def test_a_stream_may_come_slowly(platform: PlatformThread, monkeypatch: pytest.
         until(lambda: lab.taken == [b"a"], "the first half is there")
         assert not wire.is_closed_within(0.3)
         wire.send(b"b")
-        wire.socket.settimeout(5)
+        wire.socket.settimeout(20)
         assert wire.read_response("POST").status == 200
 
 
@@ -211,7 +211,7 @@ def test_a_connection_stays_open_where_it_should(platform: PlatformThread, head:
         if stays:
             assert wire.exchange(INFO).status == 200
         else:
-            assert wire.is_closed_within(2)
+            assert wire.is_closed_within(20)
 
 
 def test_head_asks_for_the_head_only(platform: PlatformThread) -> None:

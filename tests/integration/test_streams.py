@@ -276,12 +276,12 @@ def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_slow_reader_is_served(tmp_path: Path) -> None:
-    with PlatformThread(tmp_path, {"lab": FACTORY}, Limits(stall_time_s=0.3)) as platform:
+    with PlatformThread(tmp_path, {"lab": FACTORY}, Limits(stall_time_s=1.0)) as platform:
         lab = laboratory.LATEST[0]
         with Wire(platform.address, receive_bytes=65536) as wire:
             wire.send(request_bytes("GET", "/stream/Flood"))
             wire.read_head()
-            _read_slowly(wire, 1.5)
+            _read_slowly(wire, 2.0)
             assert "floods no more" not in lab.seen
         until(lambda: "floods no more" in lab.seen, "the source is closed")
 
@@ -303,6 +303,6 @@ def test_streams_end_when_the_platform_stops(tmp_path: Path) -> None:
         sender.send(request_bytes("POST", "/stream/Clog", CHUNKED) + b"1\r\nx\r\n")
         until(lambda: "clogged" in lab.seen, "both are at it")
     with reader, sender:
-        assert reader.is_closed_within(1)
-        assert sender.is_closed_within(1)
+        assert reader.is_closed_within(20)
+        assert sender.is_closed_within(20)
     assert {"drips no more", "clogged no more", "stopped"} <= set(lab.seen)

@@ -57,7 +57,7 @@ def test_a_client_that_answers_no_ping_is_left(platform: PlatformThread, monkeyp
     monkeypatch.setattr(subscribe, "_PING_EVERY_S", 0.05)
     with WebSocket(platform.address) as socket:
         socket.subscribe("/invoke")
-        assert socket.wire.is_closed_within(5)
+        assert socket.wire.is_closed_within(20)
         until(lambda: platform.tasks() <= before, "its task is gone")
 
 
@@ -186,7 +186,7 @@ def test_a_goodbye_is_answered(platform: PlatformThread) -> None:
         socket.send(CLOSE, b"\x03\xe8bye")
         kind, payload = socket.receive()
         assert (kind, payload[:2]) == (CLOSE, b"\x03\xe8")
-        assert socket.wire.is_closed_within(5)
+        assert socket.wire.is_closed_within(20)
     until(lambda: platform.tasks() <= before, "its task is gone")
 
 
@@ -268,7 +268,7 @@ def test_wrong_frames_end_the_connection_and_nothing_else(platform: PlatformThre
     with WebSocket(platform.address) as well, WebSocket(platform.address) as socket:
         well.subscribe("/broadcast")
         socket.wire.send(wrong)
-        assert socket.wire.is_closed_within(5)
+        assert socket.wire.is_closed_within(20)
         broadcast(platform)
         assert well.event()
         well.send(CLOSE, b"")
@@ -319,7 +319,7 @@ def test_the_platform_stops_although_somebody_listens(tmp_path: Path) -> None:
         socket = WebSocket(platform.address)
         socket.subscribe("/invoke")
     with socket:
-        assert socket.wire.is_closed_within(1)
+        assert socket.wire.is_closed_within(20)
     assert not _answers(platform.address)
 
 

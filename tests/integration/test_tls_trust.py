@@ -168,7 +168,7 @@ def test_slow_handshakes_slow_nobody(folder: Path, stalled: int) -> None:
             for _ in range(5):
                 began_s = time.perf_counter()
                 info_of(platform.base_url, trusted)
-                assert time.perf_counter() - began_s < 1
+                assert time.perf_counter() - began_s < 5  # a handshake has 10 s
 
 
 def test_a_slow_handshake_is_given_up_in_time(folder: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_slow_handshake_is_given_up_in_time(folder: Path) -> None:
                 continue
             except ConnectionError:
                 break
-        assert 0.5 < time.monotonic() - began_s < 5
+        assert 0.5 < time.monotonic() - began_s < 9  # 10 s, if each of them bought time
 
 
 def test_the_first_bytes_may_come_in_pieces(folder: Path) -> None:

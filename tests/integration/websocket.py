@@ -63,7 +63,7 @@ class WebSocket:
         while self.receive() != (PONG, b"read?"):
             pass
 
-    def receive(self, timeout_s: float = 10.0) -> tuple[int, bytes]:
+    def receive(self, timeout_s: float = 20.0) -> tuple[int, bytes]:
         """Return kind and payload of the next frame; TimeoutError if none comes."""
         self.wire.socket.settimeout(timeout_s)
         first, second = self.wire.read_exactly(2)
@@ -76,7 +76,7 @@ class WebSocket:
             (length,) = struct.unpack(">Q", self.wire.read_exactly(8))
         return first & 0x0F, self.wire.read_exactly(length)
 
-    def event(self, timeout_s: float = 10.0) -> dict[str, Any]:
+    def event(self, timeout_s: float = 20.0) -> dict[str, Any]:
         """Return the next event; pings are answered."""
         while True:
             kind, payload = self.receive(timeout_s)

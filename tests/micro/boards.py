@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,20 +12,12 @@ from typing import IO, Any, Self
 import pytest
 
 from micro.flash.build import build, compiled
+from tests.contract.ports import free_port
 from tests.contract.wire import Address, Response, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_START_S = 10.0
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listened on a moment ago: MicroPython cannot tell which one it was given."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+_START_S = 20.0
 
 
 class Board:

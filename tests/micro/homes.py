@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from tests.contract.ports import free_port
 from tests.contract.running import until
 from tests.contract.wire import Response
 from tests.integration.signed import SECRET, token_for
-from tests.micro.boards import ROOT, free_port, micropython
+from tests.micro.boards import ROOT, micropython
 from tests.system.households import Household
 
 AUTH = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "SECRET": SECRET, "PLATFORM_ADMIN_PWD": "admin-pw"}
@@ -57,7 +58,7 @@ class Home:
 
     def ask(self, user: str, method: str, path: str, body: Any = None) -> Response:
         headers = {"Authorization": f"Bearer {token_for(user)}"}
-        return self.household.ask(method, path, headers=headers, json_body=body, timeout_s=15)
+        return self.household.ask(method, path, headers=headers, json_body=body, timeout_s=20)
 
     def token(self, name: str = "board-1") -> str:
         """Log a board's user in, which ends the token that it had; makes the user if there is none."""
@@ -160,7 +161,7 @@ class VirtualBoard:
             self._output.close()
             self._output = None
 
-    def ended(self, timeout_s: float = 10.0) -> int:
+    def ended(self, timeout_s: float = 20.0) -> int:
         """Wait until it resets itself, and return how."""
         assert self._popen is not None
         return self._popen.wait(timeout_s)
@@ -173,11 +174,11 @@ class VirtualBoard:
     def log(self) -> str:
         return (self.folder / "log").read_text("utf-8", "replace")
 
-    def until_says(self, words: str, times: int = 1, timeout_s: float = 10.0) -> None:
+    def until_says(self, words: str, times: int = 1, timeout_s: float = 20.0) -> None:
         """Wait for words in its output."""
         self.until(lambda: self.log.count(words) >= times, f"it says {words!r} {times} times", timeout_s)
 
-    def until(self, claim: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
+    def until(self, claim: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
         """Wait until something holds; fails with the board's output."""
         try:
             until(claim, what, timeout_s)

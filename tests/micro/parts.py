@@ -15,7 +15,7 @@ from tests.micro.boards import ROOT, micropython
 
 INTERPRETERS = ("micropython", "cpython")
 _SEARCHED = f"{ROOT / 'micro'}:{ROOT / 'micro/host'}"
-_LONGEST_S = 15
+_LONGEST_S = 30
 
 
 class Workbench:

@@ -50,12 +50,12 @@ asyncio.run(main())
 def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """A server for one connection; yields its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(20)
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(20)
                 answer(connection)
 
         thread = threading.Thread(target=serve)

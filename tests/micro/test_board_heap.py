@@ -106,7 +106,7 @@ def fail(home: Home, board: VirtualBoard, times: int) -> None:
     """Put something in the platform's place that answers so many times, but as no platform does."""
     home.household.stop()
     with socket.create_server(("127.0.0.1", home.tcp_port)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(20)
         for turn in range(times):
             connection, _ = listener.accept()
             with connection:

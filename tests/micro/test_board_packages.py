@@ -58,7 +58,7 @@ def on_micropython(program: str, search_path: str, folder: Path) -> str:
         env={"MICROPYPATH": f"{search_path}:.frozen"},
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,8 +9,9 @@ import pytest
 
 from bench.board_running import MOUNTED
 from micro.flash.romfs import image
+from tests.contract.ports import free_port
 from tests.contract.running import platform_process, until
-from tests.micro.boards import Board, free_port, micropython
+from tests.micro.boards import Board, micropython
 from tests.micro.test_stub_heap import REQUESTS, TOKEN, used_bytes
 
 START = """

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-_START_S = 10.0
+from tests.contract.ports import free_port
+
+_START_S = 20.0
 
 
 def mosquitto_program() -> str:
@@ -27,23 +28,6 @@ def mosquitto_program() -> str:
             pytest.fail(complaint)
         pytest.skip(complaint)
     return found
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody has."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def two_free_ports() -> int:
-    """Return the lower of two neighbours that nobody has, from below those that the system gives to others."""
-    while True:
-        tcp_port = random.randrange(20_000, 32_000)
-        with suppress(OSError), ExitStack() as stack:
-            for each in (tcp_port, tcp_port + 1):
-                stack.enter_context(socket.create_server(("127.0.0.1", each)))
-            return tcp_port
 
 
 class Mosquitto:

@@ -61,7 +61,7 @@ def pair_of(folder: Path, scheme: str) -> Pair:
     return made
 
 
-async def both_are(here: Caller, there: Caller, state: str, limit_s: float = 10.0) -> None:
+async def both_are(here: Caller, there: Caller, state: str, limit_s: float = 20.0) -> None:
     await wait_for(here, there.url, state, limit_s)
     await wait_for(there, here.url, state, limit_s)
 

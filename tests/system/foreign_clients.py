@@ -14,7 +14,7 @@ import pytest
 
 from tests.system.brokers import Mosquitto
 
-_START_S = 10.0
+_START_S = 20.0
 
 
 def program(name: str) -> str:
@@ -31,7 +31,7 @@ def publish(broker: Mosquitto, topic: str, payload: str | bytes = b"", *, retain
     arguments = [program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t", topic]
     data = payload.encode() if isinstance(payload, str) else payload
     arguments.append("-s" if data else "-n")
-    subprocess.run([*arguments, *(["-r"] if retain else [])], input=data, check=True, timeout=10)
+    subprocess.run([*arguments, *(["-r"] if retain else [])], input=data, check=True, timeout=20)
 
 
 class Subscriber:

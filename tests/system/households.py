@@ -110,7 +110,7 @@ class Household:
         """Ask the platform to end; returns how long that took, in seconds."""
         began_s = time.monotonic()
         os.kill(self.process.pid, signal.SIGTERM)
-        assert self.process.wait(15.0) == 0, self.process.log
+        assert self.process.wait(20.0) == 0, self.process.log
         return time.monotonic() - began_s
 
     def clear_away(self) -> None:
@@ -214,7 +214,7 @@ class Household:
         [pid] = [pid for pid, owner in self.running().items() if owner == container_id]
         return pid
 
-    def settles(self, wanted: Callable[[], object], what: str, timeout_s: float = 15.0) -> None:
+    def settles(self, wanted: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
         """Wait until something holds; shows the log if it never does."""
         try:
             until(wanted, what, timeout_s)

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import ClientSession, TCPConnector
 
 from edge.cli.authority import CA_CERT
+from tests.contract.ports import free_port
 from tests.contract.running import Process, platform_process
 
 
@@ -67,10 +68,11 @@ async def platform(folder: Path, containers: dict[str, str] | None = None, **set
     """Run a platform as a process; it may be stopped and started by the test.
 
     Args:
-        settings: Its variables. With TLS_CERT, the caller trusts the authority that lies beside that.
+        settings: Its variables. Without PORT, it gets one that nobody takes while it is down.
+            With TLS_CERT, the caller trusts the authority that lies beside that.
     """
     folder.mkdir(exist_ok=True)
-    process = platform_process(folder, containers, settings)
+    process = platform_process(folder, containers, {"PORT": str(free_port()), **settings})
     await asyncio.to_thread(process.__enter__)
     try:
         trusted = None
@@ -109,7 +111,7 @@ async def restart(platform: Caller) -> None:
     await asyncio.to_thread(process.__enter__)
 
 
-async def until(claim: Callable[[], Awaitable[Any]], what: str, limit_s: float = 10.0) -> float:
+async def until(claim: Callable[[], Awaitable[Any]], what: str, limit_s: float = 20.0) -> float:
     """Wait until something holds, and return how many seconds that took; fails with `what` if it never does."""
     began_s = time.monotonic()
     while not await claim():
@@ -118,7 +120,7 @@ async def until(claim: Callable[[], Awaitable[Any]], what: str, limit_s: float =
     return time.monotonic() - began_s
 
 
-async def wait_for(caller: Caller, url: str, state: str, limit_s: float = 10.0) -> float:
+async def wait_for(caller: Caller, url: str, state: str, limit_s: float = 20.0) -> float:
     """Wait until a connection is in a state, and return how many seconds that took."""
 
     async def is_so() -> bool:

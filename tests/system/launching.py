@@ -64,13 +64,13 @@ class Laboratory:
         """Make the image of the puppet."""
         self.image("puppet", ["python", "-S", "-E", str(PUPPET)], start, **{"parameters": PARAMETERS, **description})
 
-    def order(self, image_name: str = "puppet", timeout_s: float = 10.0, **fields: Any) -> Order:
+    def order(self, image_name: str = "puppet", timeout_s: float = 20.0, **fields: Any) -> Order:
         """Return an order; unknown fields are those of the wish."""
         own = {name: fields.pop(name) for name in ("container_id", "token", "owner") if name in fields}
         wish = PostAgentContainer(image=fields.pop("image", AgentContainerImage(image_name=image_name)), **fields)
         return Order(**{"container_id": str(uuid4()), **own}, wish=wish, timeout_s=timeout_s)
 
-    async def start(self, image_name: str = "puppet", timeout_s: float = 10.0, **fields: Any) -> Puppet:
+    async def start(self, image_name: str = "puppet", timeout_s: float = 20.0, **fields: Any) -> Puppet:
         """Start a container and return a handle to it."""
         launched = await self.launcher.start(self.order(image_name, timeout_s, **fields))
         return Puppet(self, launched)
@@ -125,7 +125,7 @@ async def launching(folder: Path, **settings: Any) -> AsyncIterator[Laboratory]:
             yield laboratory
 
 
-async def until(condition: Callable[[], Any], limit_s: float = 10.0) -> Any:
+async def until(condition: Callable[[], Any], limit_s: float = 20.0) -> Any:
     """Wait until a condition, which may be a coroutine function, is true, and return what it returned."""
     give_up_s = time.monotonic() + limit_s
     while True:

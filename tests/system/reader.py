@@ -60,7 +60,7 @@ class Reader:
             name, _, environment[name] = words.pop(0).partition("=")
         process = subprocess.Popen(words, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL)
         self._running.append(process)
-        give_up_at = time.monotonic() + 15
+        give_up_at = time.monotonic() + 20
         while not _answers(tcp_port):
             assert process.poll() is None, f"{command} ended with {process.returncode}"
             assert time.monotonic() < give_up_at, f"{command} does not answer"
@@ -72,7 +72,7 @@ class Reader:
         for process in running:
             process.send_signal(signal.SIGINT)
         for process in running:
-            assert process.wait(15) == 0
+            assert process.wait(20) == 0
 
     def type(self, command: str, expected_code: int = 0) -> str:
         """Type a command that ends, and return what it prints."""

@@ -27,7 +27,7 @@ _TRACED = (
     "link,linkat,symlink,symlinkat,copy_file_range,sendfile,fallocate,splice,mmap,sync,syncfs"
 )
 _LONGEST_WRITE_BYTES = 64 * 1024 * 1024
-_END_S = 10.0
+_END_S = 20.0
 
 # Short process IDs are padded.
 _LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)", re.DOTALL)

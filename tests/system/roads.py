@@ -103,7 +103,7 @@ def roads(
         yield Roads(folder, mosquitto, processes["home"], processes["cloud"], has_users)
 
 
-def wait_for_log(process: Process, text: str, limit_s: float = 15.0) -> None:
+def wait_for_log(process: Process, text: str, limit_s: float = 20.0) -> None:
     """Wait until a program has said something."""
     give_up_at = time.monotonic() + limit_s
     while text not in process.log:

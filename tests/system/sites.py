@@ -10,8 +10,8 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
+from tests.contract.ports import free_port
 from tests.contract.running import Process
-from tests.system.brokers import free_port
 from tests.system.joined import Caller, log_in, until
 
 SITE = "greenhouse"

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from micro.flash.virtual import Interpreter, VirtualBoard, interpreter, run
+from tests.contract.ports import free_port
 from tests.contract.running import REPOSITORY
 from tests.integration.signed import token_for
-from tests.micro.boards import free_port, micropython
+from tests.micro.boards import micropython
 from tests.system.farm import Farm, boards, farm
 from tests.system.joined import restart, until
 

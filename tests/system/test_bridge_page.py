@@ -10,10 +10,10 @@ import pytest
 
 from tests.contract.running import platform_process
 from tests.system.brokers import broker
-from tests.system.browser import CHROMIUM, browser
+from tests.system.browser import browser
 from tests.system.sites import configuration, pair, running, until
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
+pytestmark = pytest.mark.timeout(90)
 
 TEXT = "document.getElementById('bridge').textContent"
 

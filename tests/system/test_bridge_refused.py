@@ -16,7 +16,8 @@ from bridge.mqtt import driver
 from bridge.mqtt.client import Broker
 from bridge.mqtt.failures import LinkError
 from bridge.station import Station
-from tests.system.brokers import Mosquitto, broker, free_port
+from tests.contract.ports import free_port
+from tests.system.brokers import Mosquitto, broker
 from tests.system.fault_proxy import FaultProxy
 from tests.system.linked import GATEWAY, SITE, guarded, linked, soon, station, user, write
 from tests.system.old_brokers import old_broker

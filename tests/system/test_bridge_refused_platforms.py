@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.ports import free_port
 from tests.contract.running import Process
-from tests.system.brokers import Mosquitto, broker, free_port
+from tests.system.brokers import Mosquitto, broker
 from tests.system.joined import Caller, until
 from tests.system.linked import SITE, guarded
 from tests.system.sites import DEVICE, configuration, pair, running

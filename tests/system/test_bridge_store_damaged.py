@@ -15,7 +15,8 @@ from bridge.config import BridgeConfig, BrokerSettings, DeviceSettings
 from bridge.envelope import Batch, Presence, read
 from bridge.mqtt.driver import Broker, Connection, Incoming, Will
 from bridge.store import Event, Lane, LanePolicy, Store
-from tests.system.brokers import Mosquitto, free_port
+from tests.contract.ports import free_port
+from tests.system.brokers import Mosquitto
 from tests.system.joined import until
 from tests.unit.bridge.stores import spoil
 

@@ -25,8 +25,9 @@ from bridge.envelope import Presence, read, write
 from bridge.mqtt.driver import Connection, Incoming
 from edge.cli.authority import CA_CERT, CA_KEY, SERVER_CERT, SERVER_KEY
 from tests.contract.certificates import certified, certify
+from tests.contract.ports import free_port
 from tests.contract.running import REPOSITORY
-from tests.system.brokers import free_port, mosquitto_program
+from tests.system.brokers import mosquitto_program
 from tests.system.joined import until
 
 pytestmark = pytest.mark.timeout(60)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.ports import free_port
 from tests.contract.running import REPOSITORY
-from tests.system.brokers import free_port, mosquitto_program
+from tests.system.brokers import mosquitto_program
 
 _PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/bin"
 

@@ -171,5 +171,5 @@ async def test_fifty_platforms_and_their_death(tmp_path: Path) -> None:
         f"{[round(each, 2) for each in one_away_ms]}"
     )
     print(f"a broadcast while all are away: {away_ms:.2f} ms")
-    assert max(well_ms + one_hangs_ms + one_away_ms) < 250
-    assert away_ms < 250
+    assert max(well_ms + one_hangs_ms + one_away_ms) < 2_000
+    assert away_ms < 2_000

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.ports import free_port
 from tests.contract.running import until
 from tests.contract.wire import Response
 from tests.system.households import ACTOR, Household, household
@@ -36,8 +37,7 @@ class Board:
 
     def up(self, mode: str = "", moves: bool = True) -> None:
         if moves:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+            self.port = free_port()
         variables = {"CONTAINER_ID": "own-name", "PORT": str(self.port), "MODE": mode, "HOME": str(self._folder)}
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(ACTOR)], env=variables, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL

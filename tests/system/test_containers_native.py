@@ -161,7 +161,7 @@ def test_one_that_can_never_come_up_is_named_at_once(home: Household, mode: str,
     began_s = time.monotonic()
     message = error(home.post(arguments={"MODE": mode, "PASSWORD": "swordfish"}), 502)
     assert re.search(words, message)
-    assert time.monotonic() - began_s < 5.0
+    assert time.monotonic() - began_s < 15.0
     assert home.listed() == []
     assert home.running() == {}
 

@@ -17,7 +17,7 @@ from tests.system.households import Household, household
 pytestmark = pytest.mark.timeout(300)
 
 # A neighbour may wait longer than in quiet times, but not for what others wait for.
-NEVER_S = 1.0
+NEVER_S = 4.0
 RATIO = 3.0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from edge.launcher.base import ContainerState
 from edge.launcher.images import _Start, read_image
 from edge.launcher.process.output import MAX_OUTPUT_BYTES
 from edge.launcher.process.restarts import FIRST_PAUSE_S, LONGEST_PAUSE_S, LOOP_ENDS, LOOP_WITHIN_S
-from tests.system.reader import ROOT, Reader, blocks, in_clone
+from tests.system.reader import ROOT, Reader, blocks, in_clone, missing
 
 PAGE = (ROOT / "docs/containers.md").read_text("utf-8")
 
@@ -46,7 +45,7 @@ def reader(tmp_path: Path, ports: dict[str, int]) -> Iterator[Reader]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("node") is None, reason="needs curl and Node.js")
+@missing("curl", "node")
 def test_the_page_does_what_it_says(
     reader: Reader, ports: dict[str, int], tmp_path: Path, real_part: Callable[[str], Path]
 ) -> None:
@@ -109,7 +108,7 @@ def test_figures_and_states_are_those_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("text", [block.text for block in blocks(PAGE) if block.language == "js"])
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+@missing("node")
 def test_javascript_is_javascript(text: str, tmp_path: Path) -> None:
     (tmp_path / "main.js").write_text(text)
     assert subprocess.run(["node", "--check", str(tmp_path / "main.js")], check=False).returncode == 0

@@ -41,7 +41,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers)
 
 def page(port: int) -> str:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
             return str(answer.read().decode())
     except OSError:
         return ""
@@ -65,6 +65,6 @@ def test_an_extra_port_leads_to_the_container_also_after_its_process_was_killed(
         until(lambda: page(host_port), "the page is served")
         first = page(host_port)
         os.kill(int(first.split()[-1]), signal.SIGKILL)
-        until(lambda: page(host_port) not in ("", first), "the page is served by the next process", 10)
+        until(lambda: page(host_port) not in ("", first), "the page is served by the next process")
         home.deleted(container_id)
         until(lambda: refuses(host_port), "nobody listens there any more")

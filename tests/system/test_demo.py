@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +18,9 @@ import pytest
 from edge.cli import broker_files, demo
 from edge.cli.failures import Failed
 from edge.cli.main import main
-from tests.system.brokers import mosquitto_program, two_free_ports
+from tests.contract.ports import two_free_ports
+from tests.system.brokers import mosquitto_program
+from tests.system.reader import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 30.0
@@ -93,7 +94,7 @@ def typed(command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+@missing("curl")
 def test_everything_it_prints_to_call_works_and_ctrl_c_leaves_nothing(open_folder: Path) -> None:
     with shown(open_folder, two_free_ports()) as started:
         text = started.until("Ctrl-C ends all of it")

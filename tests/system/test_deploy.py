@@ -19,8 +19,9 @@ import yaml
 
 from bridge.config import load_bridge
 from edge.config import PlatformConfig
+from tests.contract.ports import free_port
 from tests.contract.running import REPOSITORY
-from tests.system.brokers import free_port, mosquitto_program
+from tests.system.brokers import mosquitto_program
 
 DEPLOY = REPOSITORY / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

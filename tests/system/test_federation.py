@@ -83,5 +83,5 @@ async def stays_well(caller: Caller, agent: str, seconds: float) -> None:
     while time.monotonic() < give_up_at:
         began_s = time.monotonic()
         assert await answers(caller, agent)
-        assert time.monotonic() - began_s < 1
+        assert time.monotonic() - began_s < 5
         await asyncio.sleep(0.1)

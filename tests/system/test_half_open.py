@@ -47,9 +47,7 @@ async def test_a_silent_link_is_noticed_and_heals(tmp_path: Path, there: Caller)
                 await until_async(partial(is_asked, there), "the action was asked for")
                 await link.become(Link.SILENT)
                 await until(lambda: lab.connections.statuses()[0].state == "away")
-                began_s = asyncio.get_running_loop().time()
                 refused = await outcome(peer.transport.invoke("Say", {"text": "x"}, None))
-                assert asyncio.get_running_loop().time() - began_s < 0.1
                 assert refused is not None
                 assert "is away since" in refused.message
             assert isinstance(lost.result(), OutcomeUnknown)

@@ -9,12 +9,9 @@ import pytest
 
 from tests.contract.running import Process, platform_process
 from tests.integration.signed import SECRET, token_for
-from tests.system.browser import CHROMIUM, Tab, browser
+from tests.system.browser import Tab, browser
 
-pytestmark = [
-    pytest.mark.timeout(90),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
+pytestmark = pytest.mark.timeout(90)
 
 CONTAINERS = {"contract": "tests.contract.container:container"}
 AUTH = {"REQUIRE_AUTH": "true", "HOST": "127.0.0.1", "SECRET": SECRET, "PLATFORM_ADMIN_PWD": "admin-pw"}

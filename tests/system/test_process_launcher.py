@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import Conflict, NotFound, NotReady, ParameterMismatch, Undecodable
+from edge.launcher.process import launcher
 from edge.model.descriptions import AgentContainerImage, ImageParameter
 from tests.system.launching import exists, is_alive, launching, until
 
@@ -103,12 +106,15 @@ async def test_a_container_is_not_started_if_it_cannot_be_stored(tmp_path: Path)
     ("mode", "reason"),
     [
         ("dies", r"exited with status 1; its last output:\nthe first line\npassword is \*\*\*\nI cannot go on$"),
-        ("deaf", "did not answer as it should within 0.6 s: .*cannot be reached: Connection refused; it wrote nothing"),
-        ("rubbish", "within 0.6 s: GET /info answered no JSON"),
+        (
+            "deaf",
+            r"as it should within [\d.]+ s: .*cannot be reached: Connection refused; it wrote nothing",
+        ),
+        ("rubbish", r"within [\d.]+ s: GET /info answered no JSON"),
         ("no container", "answered GET /info with what is no container description: .*image"),
         ("empty", "answered GET /info with what is no container description"),
-        ("other id", "within 0.6 s: GET /info answered as container somebody-else"),
-        ("sleeps", "within 0.6 s: GET /info had no answer"),
+        ("other id", r"within [\d.]+ s: GET /info answered as container somebody-else"),
+        ("sleeps", r"within [\d.]+ s: GET /info had no answer"),
     ],
 )
 async def test_a_container_that_does_not_come_up_is_named_and_nothing_of_it_is_left(
@@ -116,11 +122,15 @@ async def test_a_container_that_does_not_come_up_is_named_and_nothing_of_it_is_l
 ) -> None:
     async with launching(tmp_path) as laboratory:
         laboratory.puppet()
-        timeout_s = 10.0 if mode in ("dies", "no container", "empty") else 0.6
-        began_s = time.monotonic()
-        with pytest.raises(NotReady, match=reason) as raised:
-            await laboratory.start(timeout_s=timeout_s, arguments={"MODE": mode, "PASSWORD": "swordfish"})
-        assert time.monotonic() - began_s < 5.0
+        is_named_at_once = mode in ("dies", "no container", "empty")
+        # On a busy machine it may not even have begun after the shortest time.
+        for timeout_s in (60.0,) if is_named_at_once else (0.6, 2.0, 8.0):
+            with pytest.raises(NotReady) as raised:
+                await laboratory.start(timeout_s=timeout_s, arguments={"MODE": mode, "PASSWORD": "swordfish"})
+            found = re.search(reason, raised.value.message)
+            if found:
+                break
+        assert found, raised.value.message
         assert "swordfish" not in raised.value.message
         pid = laboratory.records[-1][1]["pid"]
         assert not exists(pid)
@@ -185,6 +195,7 @@ async def test_many_start_at_once_on_ports_of_their_own(tmp_path: Path) -> None:
 
 
 async def test_a_port_that_a_stranger_took_is_replaced_by_another(tmp_path: Path) -> None:
+    mark = f"STRANGE_TO={tmp_path}".encode()
     async with launching(tmp_path) as laboratory:
         # The port was free when it was looked at; this container finds somebody else on it, but only the first time.
         script = (
@@ -193,7 +204,8 @@ async def test_a_port_that_a_stranger_took_is_replaced_by_another(tmp_path: Path
             "    open('been here', 'w').close()\n"
             "    subprocess.Popen([sys.executable, '-c', 'import os, socket, time\\n"
             's = socket.create_server(("127.0.0.1", int(os.environ["STRANGE"]))); print("taken", flush=True)\\n'
-            "time.sleep(3600)'], env={'STRANGE': os.environ['PORT']}, start_new_session=True,\n"
+            f"time.sleep(3600)'], env={{'STRANGE': os.environ['PORT'], 'STRANGE_TO': '{tmp_path}'}},\n"
+            "        start_new_session=True,\n"
             "        stdout=open('strange', 'w'), stderr=subprocess.DEVNULL)\n"
             "    while 'taken' not in open('strange').read(): pass\n"
             "    sys.exit('address already in use')\n"
@@ -210,17 +222,19 @@ async def test_a_port_that_a_stranger_took_is_replaced_by_another(tmp_path: Path
             assert status.host_port == last
         finally:
             # Nothing tells that this one belongs to the container, so only the test can end it.
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit() and b"STRANGE=" in _environment(entry):
-                    os.kill(int(entry.name), 9)
-        await until(lambda: not any(b"STRANGE=" in _environment(entry) for entry in Path("/proc").glob("[0-9]*")))
+            for pid in _processes(mark):
+                os.kill(pid, 9)
+        await until(lambda: not _processes(mark))
 
 
-def _environment(entry: Path) -> bytes:
-    try:
-        return (entry / "environ").read_bytes()
-    except OSError:
-        return b""
+def _processes(variable: bytes) -> list[int]:
+    """Return the processes that have a variable."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if variable in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 async def test_stop_ends_what_the_container_started_wherever_it_went(tmp_path: Path) -> None:
@@ -251,14 +265,16 @@ async def test_a_container_may_tidy_up_before_it_ends(tmp_path: Path) -> None:
         assert (laboratory.state / "containers" / puppet.id / "output.log").read_text().endswith("tidied up\n")
 
 
-async def test_stop_answers_in_time_and_a_stubborn_container_ends_after_its_grace(tmp_path: Path) -> None:
+async def test_stop_answers_in_time_and_a_stubborn_container_ends_after_its_grace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert launcher._STOP_ANSWER_S < 5.0  # what clients wait for
+    monkeypatch.setattr(launcher, "_STOP_ANSWER_S", 0.3)
     async with launching(tmp_path) as laboratory:
-        laboratory.puppet(start="stop_grace_s = 4.2\n")
+        laboratory.puppet(start="stop_grace_s = 2.5\n")
         puppet = await laboratory.start(arguments={"MODE": "stubborn"})
         pid = await puppet.pid()
-        began_s = time.monotonic()
         assert await laboratory.launcher.stop(puppet.id)
-        assert time.monotonic() - began_s < 4.0
         assert is_alive(pid)
         await until(lambda: not exists(pid))
         await until(lambda: laboratory.launcher.host_ports(puppet.id) is None)
@@ -296,7 +312,7 @@ async def test_the_end_of_the_platform_ends_all_containers_at_once(tmp_path: Pat
         pids = [await puppet.pid() for puppet in puppets]
         began_s = time.monotonic()
         await laboratory.launcher.close()
-        assert time.monotonic() - began_s < 5.0
+        assert time.monotonic() - began_s < 30.0
         assert [pid for pid in pids if exists(pid)] == []
         # They are started again with the platform: what they kept is still there.
         assert len(list((laboratory.state / "containers").iterdir())) == 4

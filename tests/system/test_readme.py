@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.brokers import mosquitto_program, two_free_ports
+from tests.contract.ports import two_free_ports
+from tests.system.brokers import mosquitto_program
+from tests.system.reader import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -86,7 +87,7 @@ class Reader:
 
     def reads(self, text: str) -> None:
         """Look at the board's terminal until all lines of a text are there; IDs, ports and numbers differ."""
-        give_up_at = time.monotonic() + 15
+        give_up_at = time.monotonic() + 20
         while left := _without_numbers(text) - _without_numbers((self._folder / "board").read_text()):
             assert time.monotonic() < give_up_at, f"never shown: {left}"
             time.sleep(0.02)
@@ -96,7 +97,7 @@ class Reader:
         board, self._board = self._board, None
         if board is not None:
             board.send_signal(signal.SIGINT)
-            assert board.wait(10) == 0
+            assert board.wait(20) == 0
 
     def type(self, command: str) -> str:
         """Type a command that ends, and return what it prints; of an endless one the first two lines."""
@@ -132,20 +133,20 @@ def reader(tmp_path: Path, unused_tcp_port: int) -> Iterator[Reader]:
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+@missing("curl")
 def test_five_minutes_go_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
     assert _follow(reader, tmp_path, "Five minutes") > 8
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+@missing("curl")
 def test_a_board_shows_its_value_through_the_platform_as_the_readme_says(reader: Reader, tmp_path: Path) -> None:
     reader.start("scripts/run")
     assert _follow(reader, tmp_path, "A board") > 3
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+@missing("curl")
 def test_the_cloud_has_the_board_at_home_as_the_readme_says(tmp_path: Path) -> None:
     mosquitto_program()
     with reading(tmp_path, two_free_ports()) as reader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.system.reader import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "scripts/run"
@@ -41,7 +42,7 @@ def _greeting(process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
-@pytest.mark.skipif(not (shutil.which("curl") or os.environ.get("CI")), reason="curl is not installed")
+@missing("curl")
 def test_what_it_says_to_try_works(tmp_path: Path, unused_tcp_port: int) -> None:
     with _started(tmp_path, unused_tcp_port) as process:
         greeting = _greeting(process)
@@ -63,7 +64,7 @@ def test_a_signal_ends_the_platform_in_order_and_its_exit_code_is_passed_on(
     with _started(tmp_path, unused_tcp_port) as process:
         _greeting(process)
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", unused_tcp_port))
 
@@ -72,7 +73,7 @@ def test_a_taken_port_is_named_and_nobody_is_greeted(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         tcp_port = taken.getsockname()[1]
         with _started(tmp_path, tcp_port) as process:
-            out, errors = process.communicate(timeout=10)
+            out, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert out == ""
     assert f"port {tcp_port} is taken" in errors
@@ -80,7 +81,7 @@ def test_a_taken_port_is_named_and_nobody_is_greeted(tmp_path: Path) -> None:
 
 def test_help_names_the_arguments_of_the_platform(tmp_path: Path) -> None:
     with _started(tmp_path, 0, "--help") as process:
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert out.startswith("Usage: ")
     assert "--no-bundled" in out

@@ -23,6 +23,7 @@ from edge.runtime.passwords import LOCKED
 from edge.runtime.session import StoredContainer
 from edge.runtime.stored_connections import StoredConnection
 from edge.runtime.users import User
+from tests.contract.ports import free_port
 from tests.system.customers import Peer, Person, Shop, board, busy
 from tests.system.households import Household
 
@@ -66,13 +67,12 @@ async def opened(folder: Path, chance: random.Random) -> AsyncIterator[tuple[Hou
     async with AsyncExitStack() as stack:
         # No connection of a platform before outlives it.
         session = await stack.enter_async_context(ClientSession(connector=TCPConnector(force_close=True)))
-        home = Household(folder, _SETTINGS)
+        home = Household(folder, {**_SETTINGS, "PORT": str(free_port())})
         stack.push_async_callback(asyncio.to_thread, home.clear_away)
         home.actor()
         for name in ("resident", "updated"):
             home.actor(name, start=f'[env]\nREPORTED = "{name}"\n')
         await asyncio.to_thread(home.start)
-        home.settings["PORT"] = str(home.process.address[1])
         shop = Shop(session, chance, home.process.base_url)
         token = (await shop.log_in("admin", "secret")).body.decode()
         session.headers["Authorization"] = f"Bearer {token}"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
+from tests.contract.ports import free_port
 from tests.system.customers import Peer, Shop
 from tests.system.households import Household
 from tests.system.small_disk import limit_files, small_disk
@@ -30,10 +31,9 @@ async def opened(folder: Path, **settings: str) -> AsyncIterator[tuple[Household
     """Run a platform with auth on, two peers that it could connect to, and its administrator logged in."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(ClientSession(connector=TCPConnector(force_close=True)))
-        home = Household(folder, {**_SETTINGS, **settings})
+        home = Household(folder, {**_SETTINGS, "PORT": str(free_port()), **settings})
         stack.push_async_callback(asyncio.to_thread, home.clear_away)
         await asyncio.to_thread(home.start)
-        home.settings["PORT"] = str(home.process.address[1])
         shop = Shop(session, random.Random(), home.process.base_url)
         for name in ("peer-1", "peer-2"):
             shop.peers.append(await stack.enter_async_context(Peer.running(name)))

@@ -24,7 +24,7 @@ from tests.micro.boards import ROOT, micropython
 
 EXAMPLES = ROOT / "firmware-examples"
 ATTACHED = re.compile(r"attached to \S+ as container (\S+)")
-_PATIENCE_S = 15.0
+_PATIENCE_S = 20.0
 # The least heap that a board may have (design, section 8).
 SMALL = ("--heap", "64k")
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession
 
+from tests.contract.ports import free_port
 from tests.contract.running import Process
-from tests.system.brokers import Mosquitto, free_port
+from tests.system.brokers import Mosquitto
 from tests.system.couriers import LANES, SENDERS
 from tests.system.joined import Caller, until
 from tests.system.sites import DEVICE, GATEWAY_TOML

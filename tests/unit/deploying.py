@@ -203,7 +203,7 @@ async def works(path: Path) -> AsyncIterator[Works]:
         yield Works(deployment, directory, session, database, errands, logins, stage, path)
 
 
-async def until(holds: Any, what: str = "it holds", limit_s: float = 5.0) -> None:
+async def until(holds: Any, what: str = "it holds", limit_s: float = 15.0) -> None:
     """Wait until something holds."""
     try:
         async with asyncio.timeout(limit_s):

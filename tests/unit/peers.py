@@ -200,6 +200,6 @@ async def laboratory(
 
 async def until(claim: Callable[[], object]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not claim():
             await asyncio.sleep(0.002)

@@ -70,7 +70,7 @@ async def test_definitions_are_loaded_over_real_http() -> None:
         job = tasks.create_task(schemas.run())
         image = AgentContainerImage(image_name="i", definitions_by_url={"Room": script.base_url + "/room.json"})
         definitions = schemas.of("c", image)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while "Room" not in definitions:
                 await asyncio.sleep(0.001)
         assert await definitions.mismatch([DefinedValue("Room", "x", "room")])

@@ -38,7 +38,7 @@ async def test_it_goes_on_when_the_caller_has_left() -> None:
             caller.cancel()
         assert not done.is_set()
         gate.set()
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 15)
 
 
 async def test_a_failure_that_nobody_waits_for_harms_nothing() -> None:
@@ -61,7 +61,7 @@ async def test_leaving_cancels_what_is_under_way_and_lets_it_clean_up() -> None:
             await asyncio.sleep(0)
             seen.append("cleaned up")
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks, Errands() as errands:
+    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks, Errands() as errands:
         errands.start("work", work)
         waiting = tasks.create_task(_outcome(errands, work))
         await asyncio.sleep(0)
@@ -90,7 +90,7 @@ async def test_nothing_is_begun_while_they_end() -> None:
             with pytest.raises(Conflict):
                 await errands.run("once more", work)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with errands:
             errands.start("work", work)
             await asyncio.sleep(0)

@@ -181,7 +181,7 @@ async def test_reader_that_leaves_ends_the_reading_of_the_file() -> None:
         writer.write(b"GET /files/a HTTP/1.1\r\nHost: pi\r\n\r\n")
         await reader.readexactly(50_000)
         writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await script.gone.wait()
 
 
@@ -201,7 +201,7 @@ async def test_leaving_ends_a_transfer_under_way() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nx")
         await reader.read(-1)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with scripted(endless) as script, HttpClient() as client:
             async with serving_files(client, "127.0.0.1", 0, script.base_url) as port:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

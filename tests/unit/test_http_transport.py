@@ -281,5 +281,5 @@ async def test_send_is_done_when_the_status_is_there() -> None:
         await reader.readexactly(1)
 
     async with calling(dawdle) as (transport, _):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await transport.send("a", Message(1))

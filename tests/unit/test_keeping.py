@@ -137,7 +137,7 @@ def test_a_backup_holds_one_moment_of_the_database(state: Path, tmp_path: Path) 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert first.wait(5)
+        assert first.wait(15)
         counts = []
         for round_number in range(5):
             archive, other = made(state, "--no-images"), tmp_path / f"other-{round_number}"

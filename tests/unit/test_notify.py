@@ -47,7 +47,7 @@ class Manager:
             time.sleep(0.005)
 
     async def comes(self, wanted: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while not any(wanted in message for message in self.listen()):
                 await asyncio.sleep(0.002)
 

@@ -329,7 +329,7 @@ async def test_bundled_container_that_fails_says_why_and_when_it_is_tried_again(
 
 async def test_bundled_container_whose_background_work_fails_is_degraded(factory: list[Any]) -> None:
     factory[:] = [Container("lamps", [Poller()])]
-    async with bundled(Watched()) as launcher, asyncio.timeout(5):
+    async with bundled(Watched()) as launcher, asyncio.timeout(15):
         while (degraded := await only(launcher)).state is not ContainerState.DEGRADED:
             await asyncio.sleep(0.01)
         assert degraded.reason == "poller.poll failed: OSError: unplugged"

@@ -78,7 +78,7 @@ async def test_one_that_cannot_start_is_tried_again_until_it_is_removed(
         del at.stage.failures["a"]
         await until(lambda: at.listed() == ["a"])
         assert await at.deployment.remove("b")
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 15)
         assert at.listed() == ["a"]
 
 
@@ -87,7 +87,7 @@ async def test_one_that_the_launcher_goes_on_with_is_left_to_it(tmp_path: Path, 
     async with works(tmp_path) as at:
         await at.session.put(StoredContainer(container_id="a", launcher="process", wish=wish("a"), is_confirmed=True))
         at.stage.failures = {"a": error}
-        await asyncio.wait_for(at.revival().run(None), 5)
+        await asyncio.wait_for(at.revival().run(None), 15)
         assert at.stage.told.count("start a kept") == 1
         assert at.rows() == ["a"]
 

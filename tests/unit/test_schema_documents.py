@@ -50,7 +50,7 @@ async def loading(web: Web) -> AsyncIterator[Schemas]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not condition():
             await asyncio.sleep(0.001)
 

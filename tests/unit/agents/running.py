@@ -31,7 +31,7 @@ async def alive(container: Container, platform: Transport | None = None) -> Asyn
         yield
 
 
-async def until(claim: Callable[[], object], what: str = "", timeout_s: float = 5.0) -> None:
+async def until(claim: Callable[[], object], what: str = "", timeout_s: float = 15.0) -> None:
     """Wait until something holds."""
     give_up_at = time.monotonic() + timeout_s
     while not claim():

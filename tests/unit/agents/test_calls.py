@@ -109,7 +109,7 @@ class Worker(Agent):
     @action
     def hang(self) -> str:
         self.began += 1
-        self.release.wait(5)
+        self.release.wait(15)
         return "woken"
 
     @action

@@ -106,7 +106,7 @@ class Source(Agent):
         try:
             yield b"x"
             self.made += 1
-            self.release.wait(5)
+            self.release.wait(15)
             yield b"y"
         finally:
             self.closed += 1
@@ -143,7 +143,7 @@ class Source(Agent):
 
     @stream(mode="GET")
     async def with_timeout(self) -> AsyncIterator[bytes]:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(15), asyncio.TaskGroup() as group:
             ticking = group.create_task(asyncio.sleep(5))
             for _ in range(3):
                 yield b"t"

@@ -67,7 +67,7 @@ async def test_there_are_never_more_threads_than_the_limit() -> None:
 
         def work() -> None:
             names.add(threading.current_thread().name)
-            released.wait(5)
+            released.wait(15)
 
         calls = [asyncio.create_task(pool.run("a.b", work)) for _ in range(10)]
         await until(lambda: len(names) == 4)
@@ -80,7 +80,7 @@ async def test_there_are_never_more_threads_than_the_limit() -> None:
 
 async def test_who_waits_too_long_is_told_what_the_threads_are_busy_with_and_since_when() -> None:
     async with workers(limit=2, patience_s=0.05) as (pool, released):
-        hanging = [asyncio.create_task(pool.run(f"pump.Run{i}", lambda: released.wait(5))) for i in (1, 2)]
+        hanging = [asyncio.create_task(pool.run(f"pump.Run{i}", lambda: released.wait(15))) for i in (1, 2)]
         await until(lambda: len(pool.busy_with()) == 2)
         with pytest.raises(ActionFailed) as caught:
             await pool.run("lamp.Blink", lambda: None)
@@ -93,7 +93,7 @@ async def test_who_waits_too_long_is_told_what_the_threads_are_busy_with_and_sin
 
 async def test_only_so_many_calls_wait() -> None:
     async with workers(limit=1, waiting_limit=3) as (pool, released):
-        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))
         await until(pool.busy_with)
         waiting = [asyncio.create_task(pool.run("a.b", lambda: None)) for _ in range(3)]
         await asyncio.sleep(0)
@@ -106,7 +106,7 @@ async def test_only_so_many_calls_wait() -> None:
 async def test_calls_wait_in_order() -> None:
     async with workers(limit=1) as (pool, released):
         done: list[int] = []
-        calls: list[asyncio.Task[Any]] = [asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))]
+        calls: list[asyncio.Task[Any]] = [asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))]
         await until(pool.busy_with)
         calls += [asyncio.create_task(pool.run("a.b", functools.partial(done.append, n))) for n in range(5)]
         released.set()
@@ -116,7 +116,7 @@ async def test_calls_wait_in_order() -> None:
 
 async def test_a_cancelled_call_keeps_its_thread_until_it_ends() -> None:
     async with workers(limit=1, patience_s=0.05) as (pool, released):
-        call = asyncio.create_task(pool.run("pump.Run", lambda: released.wait(5)))
+        call = asyncio.create_task(pool.run("pump.Run", lambda: released.wait(15)))
         await until(pool.busy_with)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -130,7 +130,7 @@ async def test_a_cancelled_call_keeps_its_thread_until_it_ends() -> None:
 
 async def test_a_call_that_is_cancelled_while_it_waits_takes_no_thread() -> None:
     async with workers(limit=1) as (pool, released):
-        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))
         await until(pool.busy_with)
         ran: list[int] = []
         cancelled = [asyncio.create_task(pool.run("a.b", lambda: ran.append(1))) for _ in range(3)]
@@ -163,7 +163,7 @@ async def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_closing_ends_the_threads_that_are_free_and_the_others_when_they_are() -> None:
     pool, released = Workers("home"), threading.Event()
     await pool.run("a.b", lambda: None)
-    call = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+    call = asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))
     await until(pool.busy_with)
     pool.close()
     with pytest.raises(ActionFailed, match="has stopped"):
@@ -175,7 +175,7 @@ async def test_closing_ends_the_threads_that_are_free_and_the_others_when_they_a
 
 async def test_closing_sends_away_who_waits() -> None:
     async with workers(limit=1) as (pool, released):
-        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        first = asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))
         await until(pool.busy_with)
         waiting = asyncio.create_task(pool.run("a.b", lambda: None))
         await asyncio.sleep(0)
@@ -191,7 +191,7 @@ def test_a_thread_ends_even_if_the_loop_ended_first() -> None:
 
     async def main() -> None:
         pool = Workers("gone")
-        call = asyncio.create_task(pool.run("a.b", lambda: released.wait(5)))
+        call = asyncio.create_task(pool.run("a.b", lambda: released.wait(15)))
         while not pool.busy_with():
             await asyncio.sleep(0)
         call.cancel()
@@ -239,7 +239,7 @@ def test_a_call_that_hangs_does_not_keep_the_interpreter_from_ending(run_python:
 @pytest.fixture
 def run_python() -> Callable[[str], str]:
     def run(source: str) -> str:
-        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=20, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -29,11 +29,11 @@ async def test_sockets_opened_after_the_broker_hung_up_are_heard() -> None:
     async with broker, other:
         tcp_port = broker.sockets[0].getsockname()[1]
         async with Connection(Broker(host="127.0.0.1", port=tcp_port, user="x"), lambda _: None, None) as connection:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 await connection.ended()
             # One of these gets the number of the socket that is closed.
             for _ in range(4):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     reader, writer = await asyncio.open_connection(*other.sockets[0].getsockname())
                     writer.write(b"hello\n")
                     assert await reader.readline() == b"hello\n"
@@ -55,7 +55,7 @@ async def test_leaving_says_goodbye_and_waits_for_nobody() -> None:
         tcp_port = broker.sockets[0].getsockname()[1]
         async with Connection(Broker(host="127.0.0.1", port=tcp_port, user="x"), lambda _: None, None):
             pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             assert (await said.get())[:1] == b"\xe0"
 
 
@@ -75,7 +75,7 @@ async def test_who_leaves_while_it_connects_leaves_no_socket(monkeypatch: pytest
     def connect_slowly(*arguments: object, **named: object) -> None:
         connect(*arguments, **named)  # type: ignore[arg-type]
         has_connected.set()
-        may_return.wait(5)
+        may_return.wait(15)
 
     monkeypatch.setattr(connection._client, "connect", connect_slowly)
     async with broker:
@@ -84,6 +84,6 @@ async def test_who_leaves_while_it_connects_leaves_no_socket(monkeypatch: pytest
         entering.cancel()
         await asyncio.wait([entering])
         may_return.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await ended.wait()
     assert entering.cancelled()

@@ -190,7 +190,7 @@ async def test_a_hint_that_the_network_is_back_ends_the_pause() -> None:
         on_up=lambda connection: None, on_down=lambda: None, last_words=lambda: None,
     )  # fmt: skip
     link = Link("home", Broker(host="broker.example", port=8883, user="home"), manners)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
         pausing = tasks.create_task(link._pause(60.0))
         await asyncio.sleep(0)
         link.hurry()

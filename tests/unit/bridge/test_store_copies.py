@@ -82,7 +82,7 @@ async def _damage(store: Store, path: Path) -> None:
     spoil(path)
     with pytest.raises(NotStored):
         await store.outbox.list("there", M)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await store.damaged()
 
 

@@ -80,7 +80,7 @@ async def test_whatever_bits_flip_the_store_opens_and_works(
                 await store.outbox.batch("there", M, 0)
                 await store.inbox.claim(10)
             except NotStored:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     await store.damaged()
         for path in tmp_path.iterdir():
             path.unlink()
@@ -113,7 +113,7 @@ async def test_damage_that_shows_later_is_told_and_the_next_start_begins_anew(
         await store._writer.run(lambda tx: tx.execute("PRAGMA shrink_memory").fetchall())
         with pytest.raises(NotStored, match="malformed"):
             await store._writer.run(lambda tx: tx.execute("SELECT sum(length(body)) FROM outbox_message").fetchall())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await store.damaged()
         with pytest.raises(NotStored):
             await store.outbox.put("there", M, event())

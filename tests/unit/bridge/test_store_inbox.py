@@ -76,7 +76,7 @@ async def test_what_is_tried_again_keeps_its_place(tmp_path: Path) -> None:
         (entry,) = await store.inbox.claim(1)
         await store.inbox.again(entry, 0.05, "403", is_refused=True)
         assert await store.inbox.claim(1) == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await store.inbox.ready()
         (again,) = await store.inbox.claim(10)
         assert (again.seq, again.tries, again.refused_for_s > 0) == (1, 1, True)
@@ -100,7 +100,7 @@ async def test_an_alarm_is_claimed_before_whatever_waits(tmp_path: Path) -> None
 
 
 async def test_whoever_waits_is_woken_by_what_comes(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store, asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with opened(tmp_path) as store, asyncio.timeout(15), asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(store.inbox.ready())
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -126,7 +126,7 @@ async def test_a_full_inbox_takes_no_more_until_something_was_played(tmp_path: P
         assert (await store.inbox.take("elsewhere", "s1", M, batch_of(1, 1))).mark == 1
         assert store.inbox.fate("here", "s1", M).seq == 3
         await play(store)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while store.inbox.waiting("here")[M]:
                 await asyncio.sleep(0.01)
         assert (await store.inbox.take("here", "s1", M, batch_of(4, 5))).mark == 5
@@ -256,7 +256,7 @@ async def test_a_site_that_keeps_changing_its_store_leaves_a_bounded_number_behi
             await play(store)
             await store.inbox.take("here", f"s{number}", M, batch_of(2, 2))
             await play(store)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while store.inbox.waiting("here")[M]:
                 await asyncio.sleep(0.01)
         await store.inbox.take("here", "last", M, batch_of(1, 1))

@@ -226,7 +226,7 @@ async def test_whoever_sends_is_woken_by_what_is_new(tmp_path: Path) -> None:
         await put_many(store, 1, site="elsewhere")
         assert not changed.is_set()
         await put_many(store, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await changed.wait()
 
 
@@ -251,7 +251,7 @@ async def test_what_is_buffered_is_answered_at_once_and_written_soon(tmp_path: P
     async with opened(tmp_path) as store:
         assert await store.outbox.put("there", M, event(1), buffered=True) == 0
         assert store.outbox.last_seq("there", M) == 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await store.outbox.changed("there").wait()
         assert store.outbox.last_seq("there", M) == 1
         assert (await store.figures()).lanes["there", M].buffered == 1

@@ -128,7 +128,7 @@ async def test_what_was_buffered_waits_for_the_disk_to_have_room(
             with pytest.raises(NotStored):
                 while True:
                     await store.outbox.put("there", M, event(size_bytes=5000))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while store._writer._waiting:
                 await asyncio.sleep(0.01)
         events = [found for _, _, found in await store.outbox.list("there", M)]
@@ -170,7 +170,7 @@ async def test_a_disk_that_is_far_too_slow_makes_callers_refuse(
 async def test_a_store_that_is_opened_twice_over_is_closed_twice_over(tmp_path: Path) -> None:
     for _ in range(3):
         store = opened(tmp_path)
-        async with asyncio.timeout(5), store:
+        async with asyncio.timeout(15), store:
             pass
         await store.__aexit__(None, None, None)
 

@@ -17,7 +17,7 @@ async def test_what_is_begun_while_everything_ends_ends_too() -> None:
             tasks.keep(asyncio.Event().wait, "for ever")
             begun.append("something")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with Tasks() as tasks:
             tasks.start(last_deed(tasks), "last deed")
             await asyncio.sleep(0)

@@ -224,7 +224,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def until(claim: Callable[[], Any], limit_s: float = 5.0) -> None:
+async def until(claim: Callable[[], Any], limit_s: float = 15.0) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(limit_s):
         while not claim():

@@ -183,7 +183,7 @@ def test_events_are_followed(url: str) -> None:
         assert following.stderr is not None
         assert following.stderr.readline().startswith("following /invoke at ")
         edge("--url", url, "invoke", "Messages")
-        out, err = following.communicate(timeout=10)
+        out, err = following.communicate(timeout=20)
     assert (following.returncode, err) == (0, "")
     assert out.endswith("SUCCESS  POST /invoke/Messages\n")
 

@@ -24,6 +24,7 @@ from edge.model.codec import encode
 from edge.model.descriptions import AgentContainerImage
 from edge.model.requests import PostAgentContainer
 from edge.transport.http import HttpClient
+from tests.contract.ports import free_port
 
 QUICK = Pace(check_s=0.05, answer_s=2.0, first_return_s=0.02, last_return_s=0.1)
 NEVER = Pace(check_s=3600.0, first_return_s=3600.0, last_return_s=3600.0)
@@ -57,7 +58,7 @@ class Board:
         self.gate.set()
         self.call_gate = asyncio.Event()
         self.call_gate.set()
-        self.port = 0
+        self.port = free_port()
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -74,7 +75,6 @@ class Board:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
         await site.start()
-        self.port = self._runner.addresses[0][1]
 
     async def down(self) -> None:
         """Refuse connections."""
@@ -190,7 +190,7 @@ def order(url: str, container_id: str = "c-1", *, owner: str = "ann", timeout_s:
     return Order(container_id=container_id, owner=owner, token="t", wish=wish, timeout_s=timeout_s)
 
 
-async def until(holds: Callable[[], object], limit_s: float = 5.0) -> None:
+async def until(holds: Callable[[], object], limit_s: float = 15.0) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(limit_s):
         while not holds():

@@ -180,7 +180,7 @@ async def test_caller_that_leaves_is_gone_for_the_container(unused_tcp_port: int
         writer.write(b"x")
         await writer.drain()
         writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await ended.wait()
 
 
@@ -275,7 +275,7 @@ async def test_leaving_cuts_everything_in_the_middle_of_a_transfer(unused_tcp_po
             writer.write(MEGABYTE)
             await writer.drain()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with forwarding(flood, unused_tcp_port):
             reader, writer = await connect(unused_tcp_port)
             await reader.readexactly(100)
