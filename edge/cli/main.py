@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -130,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return _output_closed()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _disk_full(error)
 
 
 def _answer(words: list[str]) -> int:
@@ -247,11 +252,25 @@ def _complain(message: str) -> None:
 
 def _output_closed() -> int:
     """End quietly but honestly when the reader of our output has gone."""
-    import os
-
     from edge.cli.failures import ExitCode
 
-    # Python flushes once more at its end, which must not fail again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     _complain("whoever read the output has stopped reading")
     return ExitCode.OUTPUT_CLOSED
+
+
+def _disk_full(error: OSError) -> int:
+    """Say that what was written, the output or a file, found no room."""
+    from edge.cli.failures import ExitCode
+
+    _drop_output()
+    where = f"{error.filename}: " if error.filename else ""
+    _complain(f"{where}{error.strerror}; what was to be written is not complete: make room, then do this again")
+    return ExitCode.FAILED
+
+
+def _drop_output() -> None:
+    """Let what is not written yet go: Python flushes once more at its end, which must not fail again."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -139,6 +139,16 @@ def test_help_that_nobody_reads_ends_quietly(words: str) -> None:
     assert (ran.returncode, ran.stderr) == (141, "error: whoever read the output has stopped reading\n")
 
 
+@pytest.mark.parametrize("words", ["--help", "version", "version --json"])
+def test_output_that_finds_no_room_is_a_failure_in_words(words: str) -> None:
+    command = [sys.executable, "-m", "edge", *words.split()]
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: No space left on device; ")
+    assert "Traceback" not in ran.stderr
+
+
 async def test_what_the_terminal_cannot_show_is_escaped(platform: StandIn) -> None:
     platform.result = "Küche 日"
     running = await process("invoke", "Off", environ={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
