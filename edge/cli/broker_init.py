@@ -140,6 +140,8 @@ def _password_file(arguments: argparse.Namespace) -> Path | None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if arguments.port is not None and not 1 <= arguments.port <= 65535:
+        raise Failed(f"--port {arguments.port}: expected a number from 1 to 65535", ExitCode.USAGE)
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         raise Failed("--tls-cert and --tls-key belong together", ExitCode.USAGE)
     for path in (arguments.tls_cert, arguments.tls_key, arguments.client_ca):

@@ -79,7 +79,8 @@ def _wrap(text: str, columns: int) -> list[str]:
     if display_width(text) <= columns:
         return [text]
     # Wide characters are rare here: where there are some, lines are cut at half the width, which always fits.
-    length = columns if text.isascii() else max(columns // 2, 1)
+    has_wide = not text.isascii() and any(_columns(character) == 2 for character in text)
+    length = max(columns // 2, 1) if has_wide else columns
     return textwrap.wrap(text, length, break_on_hyphens=False) or [""]
 
 

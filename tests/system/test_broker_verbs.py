@@ -97,5 +97,12 @@ def test_the_network_is_not_served_without_tls_by_accident(desk: Desk) -> None:
     assert "--tls-cert" in said
 
 
+@pytest.mark.parametrize("port", ["0", "-1", "65536"])
+def test_a_port_that_is_none_is_said_before_anything_is_written(desk: Desk, port: str) -> None:
+    out = desk.edge("broker", "init", "--folder", str(desk.folder / "other"), "--port", port, expect=2)
+    assert f"--port {port}: expected a number from 1 to 65535" in out
+    assert not (desk.folder / "other").exists()
+
+
 def test_removing_names_what_is_not_there(desk: Desk) -> None:
     assert "knows no nobody" in desk.edge("broker", "remove", "nobody", "--folder", str(desk.broker), expect=1)

@@ -59,3 +59,9 @@ def test_lines_and_tabs_stay_where_they_are_wanted() -> None:
 
 def test_json_holds_no_control_characters_either() -> None:
     assert json_text("\x1b\x9bä", is_one_line=True) == '"\\u001b\\u009bä"'
+
+
+def test_only_wide_letters_cost_two_columns() -> None:
+    lines = layout(["WHAT"], [["warm: 21 °C, cold: 3 °C"]], 12)
+    assert lines == ["WHAT", "warm: 21 °C,", "cold: 3 °C"]
+    assert max(map(display_width, layout(["WHAT"], [["温度温度温度 温度温度"]], 12))) <= 12
