@@ -21,6 +21,7 @@ _PLAYED = frozenset(
         ("GET", "agents"),
     }
 )
+_MESSAGES = ("POST /send/", "POST /broadcast/")
 _LONGEST_PATH = 1024
 
 
@@ -58,6 +59,18 @@ class Access:
         if any(fnmatchcase(plain, pattern) or fnmatchcase(plain, f"{pattern}/*") for pattern in self.allow):
             return None
         return f"is not among what this platform allows: {', '.join(self.allow) or 'nothing'}"
+
+
+def is_message(route: str) -> bool:
+    """Tell whether a route is one that the durable lanes carry.
+
+    A call would be executed late and more than once there, a stream would hold up others for an hour.
+
+    >>> is_message("POST /send/lamp"), is_message("POST /invoke/Water/lamp"), is_message("POST /broadcast/a%2Fb")
+    (True, False, False)
+    """
+    _, _, path = route.partition(" ")
+    return route.startswith(_MESSAGES) and _is_plain(path)
 
 
 def _is_plain(path: str) -> bool:

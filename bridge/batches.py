@@ -8,13 +8,14 @@ from bridge import envelope
 from bridge.clock import tick_ms
 from bridge.envelope import Unreadable
 from bridge.store import LAST_SEQ, Batch, Event, Fate, Lane, Loss, Numbered, Taken
+from bridge.store.losses import OTHER, REASONS
 
 # Bounds of what a stranger says, far above what is real: sums of such numbers still fit into 64 bits.
 _MOST_MS = 1 << 53
 _MOST_BYTES = 1 << 40
 _LONGEST_S = 10 * 365 * 86_400.0
 _LONGEST_STORE_ID = 64
-_LONGEST_WHY = 50
+_LONGEST_ROUTE = 2048
 
 
 def can_be_sent(event: Event) -> bool:
@@ -64,7 +65,7 @@ def from_the_wire(message: envelope.Batch, lane: Lane) -> Batch:
         raise Unreadable("a batch whose numbers do not fit")
     if numbers and not message.p < numbers[0] <= numbers[-1] <= message.z:
         raise Unreadable("a batch whose numbers do not fit")
-    if not 0 < len(message.st) <= _LONGEST_STORE_ID or not abs(message.t) <= _MOST_MS:
+    if not 0 < len(message.st) <= _LONGEST_STORE_ID or not max(abs(message.t), abs(message.u)) <= _MOST_MS:
         raise Unreadable("a batch of no store, or of no time")
     if not 0 <= message.a <= LAST_SEQ:
         raise Unreadable("a batch that knows of more than there can be")
@@ -73,7 +74,7 @@ def from_the_wire(message: envelope.Batch, lane: Lane) -> Batch:
         message.z,
         [_numbered(each) for each in message.ev],
         [
-            Loss(lane, each.why[:_LONGEST_WHY], each.a, each.z, min(max(each.bytes, 0), _MOST_BYTES))
+            Loss(lane, each.why if each.why in REASONS else OTHER, each.a, each.z, min(max(each.bytes, 0), _MOST_BYTES))
             for each in message.lost
             if 0 < each.a <= each.z <= LAST_SEQ
         ],
@@ -108,7 +109,9 @@ def _numbered(event: envelope.Event) -> Numbered:
     seconds_left = event.x
     if seconds_left is not None and not 0 <= seconds_left <= _LONGEST_S:
         seconds_left = 0.0 if seconds_left < 0 else _LONGEST_S
-    return Numbered(event.n, Event(event.route, bytes(event.b) or None, event.q, event.h), seconds_left)
+    # Each target is kept in memory. What is cut is no message any more, and ends as a dead letter.
+    route = event.route if len(event.route) <= _LONGEST_ROUTE else event.route[:_LONGEST_ROUTE] + "…"
+    return Numbered(event.n, Event(route, bytes(event.b) or None, event.q, event.h), seconds_left)
 
 
 def _tag(number: int) -> int:

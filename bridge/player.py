@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from msgspec import UnsetType
 
+from bridge.access import is_message
 from bridge.executor import Executor
 from bridge.store import Entry, Lane, Store
 from bridge.tasks import Tasks
@@ -22,6 +23,8 @@ _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
 # Nobody's answer: the bridge itself cannot play it, now or ever.
 _OURS = 500
+_NO_MESSAGE = 400
+_LONGEST_WHY = 1000
 _REFUSED_FOR_S = 600.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
@@ -60,18 +63,22 @@ class Player:
                 for _ in range(places - len(entries)):
                     room.release()
             for entry in entries:
-                self._tasks.start(self._play(entry, room), f"play {entry.event.route} of {entry.site}")
+                self._tasks.start(self._play(entry, room), f"play {entry.event.route[:200]!r} of {entry.site}")
 
     async def _play(self, entry: Entry, room: asyncio.Semaphore) -> None:
         event = entry.event
         try:
+            if not is_message(event.route):
+                why = f"{event.route[:200]!r} is no message that a bridge carries"
+                await self._settle(entry, _NO_MESSAGE, why, ())
+                return
             status, body = await self._executor_of(entry.site).played(
                 event.route, event.query, event.headers, event.body, entry.idempotency_key
             )
             await self._settle(entry, status, _text(status, body), _REFUSED)
         except Exception as error:
             if not entry.tries:
-                log.exception("%s of %s cannot be played", event.route, entry.site)
+                log.exception("%.200r of %s cannot be played", event.route, entry.site)
             await self._settle(entry, _OURS, f"{type(error).__name__}: {error}", _REFUSED | {_OURS})
         except BaseException:
             await self._inbox.again(entry, _FIRST_PAUSE_S)
@@ -81,18 +88,18 @@ class Player:
 
     async def _settle(self, entry: Entry, status: int, why: str, refused: Collection[int]) -> None:
         """Say what becomes of an entry: played, dead at once or after ten minutes of being refused, or tried again."""
-        event, inbox = entry.event, self._inbox
+        event, inbox, why = entry.event, self._inbox, why[:_LONGEST_WHY]
         if status == 200:
             await inbox.done(entry)
             return
         is_refused = status in refused
         if status in _HOPELESS or (is_refused and entry.refused_for_s > _REFUSED_FOR_S):
-            log.warning("%s of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
+            log.warning("%.200r of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
             await inbox.dead(entry, status, why)
             return
         if (entry.site, why) not in self._said and len(self._said) < 1000:
             self._said.add((entry.site, why))
-            log.warning("%s of %s is tried again: %s", event.route, entry.site, why)
+            log.warning("%.200r of %s is tried again: %s", event.route, entry.site, why)
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(entry.tries, _DOUBLINGS), _LONGEST_PAUSE_S)
         await inbox.again(entry, pause_s, why, is_refused=is_refused)
 

@@ -10,11 +10,13 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 from bridge import envelope
+from bridge.access import is_message
 from bridge.batches import can_be_sent, from_the_wire, mark_of, on_the_wire, said_by
 from bridge.carrier import Carrier
 from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.lanes import Lanes
+from bridge.large import MAX_BODY_BYTES
 from bridge.mqtt.driver import Incoming
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.topics import Address
@@ -22,7 +24,7 @@ from bridge.remote import Remote
 from bridge.station import Station
 from bridge.store import Batch, Event, Fate, Lane, Store
 from bridge.tasks import Tasks
-from edge.errors import BadInput, NotStored, TooLarge
+from edge.errors import BadInput, NotStored, ParameterMismatch, TooLarge
 from edge.model.codec import encode
 from edge.model.requests import Message
 
@@ -78,13 +80,23 @@ class Relay:
         """Store a message for a party; when this returns it is on the disk.
 
         Raises:
+            ParameterMismatch: the other end would not play it.
+            TooLarge: neither it, nor what is in between, would take it.
             NotStored: it is not; the message says why.
         """
+        if not is_message(route):
+            raise ParameterMismatch(
+                f"{route[:100]!r} is nothing that a bridge carries: the name of an agent or a channel has no '/' in it,"
+                " is neither '.' nor '..', and takes at most 1,000 bytes, percent-encoded"
+            )
+        body = encode(message)
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"a message of {len(body)} bytes: a bridge carries at most {MAX_BODY_BYTES}")
         kind, _, name = route.partition(" /")[2].partition("/")
         name = unquote(name)
         lane = self._lanes.of(kind, name)
         try:
-            await self._store.outbox.put(remote.name, lane, Event(route, encode(message), dict(query)))
+            await self._store.outbox.put(remote.name, lane, Event(route, body, dict(query)))
         except NotStored as error:
             self._say_refused(remote.name, lane, error.message)
             raise
@@ -339,11 +351,12 @@ class _End:
     async def _take(self, lane: Lane, incoming: Incoming) -> None:
         message = read(self._station.large.whole(self._remote.name, incoming.payload), envelope.Batch)
         inbox, name = self._store.inbox, self._remote.name
+        batch = from_the_wire(message, lane)
         age_ms = self._age.of(message.u)
         if message.t > 0:
             inbox.clock_known(name, message.t + age_ms)
         try:
-            taken = await inbox.take(name, message.st, lane, from_the_wire(message, lane), age_ms / 1000)
+            taken = await inbox.take(name, message.st, lane, batch, age_ms / 1000)
         except NotStored as error:
             mark = mark_of(message.st, inbox.taken(name, message.st, lane))
             mark.full = error.message[:200]
@@ -361,7 +374,9 @@ class _End:
             self._fates.clear()
             if not self._can_send:
                 continue
-            for (store_id, lane), taken in inbox.all_taken(name).items():
+            all_taken = inbox.all_taken(name)
+            self._told = {key: fate for key, fate in self._told.items() if key in all_taken}
+            for (store_id, lane), taken in all_taken.items():
                 if self._told.get((store_id, lane)) != taken.fate:
                     self._told[store_id, lane] = taken.fate
                     self._say(lane, mark_of(store_id, taken))

@@ -207,7 +207,10 @@ class Inbox:
 
     def seen(self, stream: StreamState) -> None:
         """Take a copy of a stream's counters after a commit."""
-        self._seen[stream.site, stream.store_id, stream.lane] = stream
+        if stream.is_gone:
+            self._seen.pop((stream.site, stream.store_id, stream.lane), None)
+        else:
+            self._seen[stream.site, stream.store_id, stream.lane] = stream
         self.changed(stream.site).set()
 
     def _pick(self, limit: int, lanes: Collection[Lane]) -> list[Pick]:

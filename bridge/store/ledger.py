@@ -79,6 +79,7 @@ class StreamState:
         tag: Of the batch that ended at the mark.
         count: How many wait to be played.
         size_bytes: How much that is.
+        is_gone: Whether it was removed, to make room for that of another store.
     """
 
     site: str
@@ -94,6 +95,7 @@ class StreamState:
     tag: int = 0
     count: int = 0
     size_bytes: int = 0
+    is_gone: bool = False
 
     @property
     def fate(self) -> Fate:
@@ -193,6 +195,8 @@ class Ledger:
         oldest = min(idle, key=lambda stream: stream.number).store_id
         for stream in [stream for stream in idle if stream.store_id == oldest]:
             transaction.execute("DELETE FROM streams WHERE number = ?", (stream.number,))
+            transaction.touch(stream)
+            stream.is_gone = True
             self._remove(stream)
             transaction.on_rollback(partial(self._add, stream))
 

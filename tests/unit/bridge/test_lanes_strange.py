@@ -14,7 +14,9 @@ import pytest
 from bridge import envelope, player
 from bridge.envelope import write
 from bridge.store import Event
-from edge.model.codec import MAX_DEPTH
+from edge.errors import ParameterMismatch, TooLarge
+from edge.model.codec import MAX_DEPTH, decode, encode
+from edge.model.requests import Message
 from tests.unit.bridge.places import M, all_is_told, both, have_met, hurry, place
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, settle, until
 
@@ -73,10 +75,36 @@ async def test_a_body_as_deep_as_may_be_passes_between_others(tmp_path: Path) ->
         assert cloud.heard("temp") == [1, deep, 2]
 
 
-async def test_a_large_body_passes_and_one_that_is_too_large_is_dropped_and_reported(tmp_path: Path) -> None:
+async def test_a_large_body_passes_and_one_that_is_too_large_is_refused_before_it_is_accepted(tmp_path: Path) -> None:
     async with both(tmp_path) as (_, cloud, home):
+        await home.broadcast("temp", "x" * 500_000)
+        # As few bytes as a client may write it with, it comes within the limit.
+        grown = decode(b'{"payload": [%b]}' % b",".join([b"1e15"] * 200_000), Message).payload
+        for payload in ("x" * 1_100_000, grown):
+            with pytest.raises(TooLarge, match="at most 1048576"):
+                await home.broadcast("temp", payload)
+        await home.broadcast("temp", "y")
+        await all_is_told(home)
+        assert cloud.heard("temp") == ["x" * 500_000, "y"]
+        assert (await home.figures()).lost == {}
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "..", "x" * 1100])
+async def test_a_name_that_the_other_end_would_not_play_is_refused_before_it_is_accepted(
+    tmp_path: Path, name: str
+) -> None:
+    async with both(tmp_path) as (_, _, home):
+        with pytest.raises(ParameterMismatch, match="nothing that a bridge carries"):
+            await home.broadcast(name, 1)
+        assert (await home.figures()).last_seq == 0
+
+
+async def test_what_an_older_version_accepted_and_nobody_takes_is_dropped_and_reported(tmp_path: Path) -> None:
+    async with both(tmp_path) as (_, cloud, home):
+        home.end.link.down()
         for payload in ("x" * 500_000, "x" * 2_500_000, "y"):
-            await home.broadcast("temp", payload)
+            await home.store.outbox.put(GATEWAY, M, Event("POST /broadcast/temp", encode({"payload": payload})))
+        home.end.link.up()
         await all_is_told(home)
         assert cloud.heard("temp") == ["x" * 500_000, "y"]
         assert (await home.figures()).lost == {"too large": 1}
@@ -202,6 +230,6 @@ async def test_hostile_numbers_within_a_batch_are_bounded(tmp_path: Path, caplog
         await until(lambda: cloud.store.inbox.fate(SITE, "abc", M).seq == 6)
         await until(lambda: cloud.target.heard["POST /send/x"] == [None])
         async with asyncio.timeout(5):
-            while (await cloud.figures()).missed != {"y" * 50: 3, "expired": 2}:
+            while (await cloud.figures()).missed != {"other": 3, "expired": 2}:
                 await asyncio.sleep(0.01)
     assert not [record for record in caplog.records if record.exc_info]
