@@ -270,7 +270,7 @@ def _link(station: Station) -> LinkStatus:
         broker=station.link.where,
         connected_since=figures.connected_since,
         away_since=figures.away_since,
-        problem=figures.problem or station.problem or figures.doubt,
+        problem=figures.problem or station.problem or station.link.doubt,
         attempts=figures.attempts,
         connections=figures.connections,
         mqtt="5" if station.link.is_v5 else "3.1.1",

@@ -86,7 +86,7 @@ def not_taken(code: int, text: str) -> LinkError:
         0x95: "it is too large for it (message_size_limit, max_packet_size)",
         0x97: "a quota is used up (its memory or its queues are full)",
     }
-    return LinkError(f"the broker refuses it: {meanings.get(code, text)}", needs_hand=True, is_refused=True)
+    return LinkError(f"the broker refuses it: {meanings.get(code, text)}", needs_hand=code != 0x97, is_refused=True)
 
 
 def ended(code: int, text: str) -> LinkError:
@@ -157,6 +157,9 @@ def tls_failed(error: ssl.SSLError, where: str) -> LinkError:
     for name, meaning in _OURS.items():
         if name in reason:
             return LinkError(f"the broker refuses our certificate: it {meaning}", needs_hand=True)
-    if "WRONG_VERSION_NUMBER" in reason or "UNEXPECTED_EOF" in reason or "RECORD_LAYER" in reason:
-        return LinkError(f"{where} hung up; if it does not speak TLS, it is mqtt://", needs_hand=True)
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
+        return LinkError(f"{where} does not speak TLS, it seems: then it is mqtt://", needs_hand=True)
+    if "UNEXPECTED_EOF" in reason:
+        # So does what stands before a broker (a container engine, a load balancer) while that is away.
+        return LinkError(f"{where} hung up; if it does not speak TLS, it is mqtt://")
     return LinkError(f"TLS with {where} failed: {reason.replace('_', ' ').lower()}", needs_hand=True)

@@ -89,7 +89,6 @@ class Link:
         self._is_older = False
         self._said = ""
         self._short = self._counted = 0
-        self._hurry = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
@@ -124,10 +123,6 @@ class Link:
         if self._connection is not None:
             await self._connection.drain()
 
-    def hurry(self) -> None:
-        """Try again now, as the network seems to be back."""
-        self._hurry.set()
-
     async def run(self) -> None:
         """Keep a connection until cancelled; nothing that a broker does ends this."""
         pause_s = first_s = min(_FIRST_PAUSE_S, self._broker.longest_pause_s)
@@ -135,23 +130,41 @@ class Link:
             began_s = time.monotonic()
             problem = await self._try()
             held_s = time.monotonic() - began_s
-            self._count_short(problem, held_s)
+            was_connected = self._count_short(problem, held_s)
+            longest_s = self._broker.longest_pause_s * (_HAND_FACTOR if problem.needs_hand else 1)
             if problem.is_taken_over and held_s < _SETTLED_S:
                 # Two with one name throw each other out; without a pause they would do nothing else.
-                pause_s = max(pause_s, min(_TAKEN_OVER_PAUSE_S, self._broker.longest_pause_s * _HAND_FACTOR))
-            elif held_s > _PROVEN_S:
+                pause_s = max(pause_s, _TAKEN_OVER_PAUSE_S)
+            elif was_connected and held_s > _PROVEN_S and not self.figures.doubt:
                 pause_s = first_s
-            await self._pause(pause_s * random.uniform(0.5, 1.0))
-            longest_s = self._broker.longest_pause_s
-            pause_s = min(pause_s * 2, longest_s * _HAND_FACTOR if problem.needs_hand else longest_s)
+            pause_s = min(pause_s, longest_s)
+            drawn_s = pause_s * random.uniform(0.5, 1.0)
+            # From one attempt's beginning to the next: one that took long to fail shall not add to the cap.
+            await self._pause(drawn_s if was_connected else max(drawn_s - held_s, min(drawn_s, first_s / 2)))
+            pause_s = min(pause_s * 2, longest_s)
             await self._look_again()
 
-    def _count_short(self, problem: LinkError, held_s: float) -> None:
-        """Notice what looks as if two used one name: Mosquitto 2.0 throws one of them out without a word."""
+    @property
+    def _alone_s(self) -> float:
+        """After so long nobody takes turns with us: the other one would have been back from its longest pause."""
+        return _PROVEN_S + self._broker.longest_pause_s
+
+    @property
+    def doubt(self) -> str:
+        """The figures' doubt, until a connection has shown that there is no reason for it."""
+        since_s = self.figures.connected_since
+        return "" if since_s is not None and time.time() - since_s > self._alone_s else self.figures.doubt
+
+    def _count_short(self, problem: LinkError, held_s: float) -> bool:
+        """Notice what looks as if two used one name: Mosquitto 2.0 throws one of them out without a word.
+
+        Returns whether there was a connection at all.
+        """
         if self.figures.connections == self._counted:
-            return
+            return False
         self._counted = self.figures.connections
-        self._short = self._short + 1 if held_s < _PROVEN_S and not problem.needs_hand else 0
+        proven_s = self._alone_s if self.figures.doubt and problem.is_silent else _PROVEN_S
+        self._short = self._short + 1 if held_s < proven_s and not problem.needs_hand else 0
         doubt = ""
         if self._short >= _SHORT:
             doubt = f"the last {self._short} connections ended soon after they were made: {problem}"
@@ -160,6 +173,7 @@ class Link:
             if not self.figures.doubt:
                 log.warning("%s: %s", self._name, doubt)
         self.figures.doubt = doubt
+        return True
 
     async def _try(self) -> LinkError:
         """Connect and return why it ended, or why there was nothing; with the older version if the new is refused."""
@@ -241,9 +255,4 @@ class Link:
         self.figures.problem = text
 
     async def _pause(self, seconds: float) -> None:
-        self._hurry.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
+        await asyncio.sleep(seconds)

@@ -12,6 +12,7 @@ import pytest
 from bridge.config import BadBridge, BrokerSettings
 from bridge.mqtt import client, driver
 from bridge.mqtt.client import Broker
+from bridge.mqtt.failures import LinkError
 from edge.cli.authority import CA_CERT, SERVER_CERT, SERVER_KEY, Names
 from tests.contract.certificates import certified, certify, certify_client
 from tests.system.brokers import Mosquitto, broker
@@ -169,3 +170,14 @@ async def test_a_handshake_that_never_ends_is_given_up_and_leaves_no_thread(
                 await proxy.become(Link.CUT)
                 await proxy.become(Link.WELL)
                 await one.is_up()
+
+
+async def test_whatever_stands_before_a_broker_that_is_away_needs_no_hand(authority: Path) -> None:
+    """A container engine or a load balancer takes the connection and hangs up; the broker will be back."""
+    nothing = Mosquitto(Path("/nowhere"))
+    async with FaultProxy.before(f"mqtt://127.0.0.1:{nothing.port}") as gate:
+        nothing.port = int(gate.url.rpartition(":")[2])
+        with pytest.raises(LinkError, match="hung up") as raised:
+            async with driver.Connection(await settings(nothing, authority), lambda _: None, None):
+                pass
+        assert not raised.value.needs_hand

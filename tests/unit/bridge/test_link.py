@@ -97,6 +97,25 @@ async def running(monkeypatch: pytest.MonkeyPatch, *refusals: LinkError) -> Asyn
         task.cancel()
 
 
+def almost(pauses: list[float]) -> Any:
+    """Less what the attempts took."""
+    return pytest.approx(pauses, abs=0.3)
+
+
+class Time:
+    """Stands for the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(link_module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time(self) -> float:
+        return self.now_s
+
+
 async def test_it_is_made_again_with_another_will_whenever_it_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(monkeypatch) as (link, brokers):
         for number in range(1, 4):
@@ -113,11 +132,15 @@ async def test_pauses_grow_to_a_minute_and_to_five_where_only_a_hand_helps(monke
     away = [LinkError("nobody answers") for _ in range(9)]
     async with running(monkeypatch, *away) as (link, brokers):
         await until(lambda: link.is_up)
-        assert brokers.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+        assert brokers.pauses == almost([1, 2, 4, 8, 16, 32, 60, 60, 60])
     refused = [LinkError("wrong password", needs_hand=True) for _ in range(11)]
     async with running(monkeypatch, *refused) as (link, brokers):
         await until(lambda: link.is_up)
-        assert brokers.pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+        assert brokers.pauses == almost([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
+    mended = [LinkError("wrong password", needs_hand=True) for _ in range(10)] + [LinkError("nobody answers")] * 2
+    async with running(monkeypatch, *mended) as (link, brokers):
+        await until(lambda: link.is_up)
+        assert brokers.pauses[9:] == almost([300, 60, 60])
 
 
 async def test_a_connection_that_held_makes_the_next_pause_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +149,7 @@ async def test_a_connection_that_held_makes_the_next_pause_a_short_one(monkeypat
         monkeypatch.setattr(link_module, "_PROVEN_S", -1.0)
         brokers.open[0].end.set_result(LinkError("the connection ended"))
         await until(lambda: len(brokers.open) == 2)
-        assert brokers.pauses == [1, 2, 4, 1]
+        assert brokers.pauses == almost([1, 2, 4, 1])
 
 
 async def test_two_with_one_name_do_not_throw_each_other_out_without_pause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +159,37 @@ async def test_two_with_one_name_do_not_throw_each_other_out_without_pause(monke
             brokers.open[-1].end.set_result(LinkError("somebody else connected as home", is_taken_over=True))
             await until(lambda count=number: len(brokers.pauses) == count)
         assert min(brokers.pauses) >= 10.0
+
+
+async def test_two_whom_the_broker_tells_nothing_keep_apart_as_well_until_one_is_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mosquitto 2.0 hangs up without a word; each is thrown out when the other's pause is over."""
+    clock = Time(monkeypatch)
+    async with running(monkeypatch) as (link, brokers):
+        for number, held_s in enumerate([0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 2000, 60], 1):
+            await until(lambda count=number: len(brokers.open) == count and link.is_up)
+            assert ("use the name home" in link.doubt) == (3 < number <= 12)
+            clock.now_s += held_s
+            assert number != 12 or not link.doubt
+            brokers.open[-1].end.set_result(LinkError("the connection ended without a word", is_silent=True))
+            await until(lambda count=number: len(brokers.pauses) == count)
+        assert brokers.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 1, 1]
+        assert caplog.text.count("does another bridge use the name home?") == 1
+
+
+async def test_an_attempt_that_takes_long_to_fail_is_a_part_of_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that swallows everything: it is tried again within the cap all the same."""
+    clock = Time(monkeypatch)
+
+    async def slow(self: Link) -> LinkError:
+        clock.now_s += 15
+        return LinkError("does not answer")
+
+    monkeypatch.setattr(Link, "_try", slow)
+    async with running(monkeypatch) as (_, brokers):
+        await until(lambda: len(brokers.pauses) > 8)
+        assert brokers.pauses[:9] == [0.5, 0.5, 0.5, 0.5, 1, 17, 45, 45, 45]
 
 
 async def test_a_broker_of_the_older_version_is_spoken_to_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,16 +236,3 @@ async def test_an_orderly_end_is_said_before_it_hangs_up(monkeypatch: pytest.Mon
         await until(lambda: link.is_up)
     assert brokers.open[0].said == [("st", b"bye", True)]
     assert brokers.told == ["up", "down", "closed"]
-
-
-async def test_a_hint_that_the_network_is_back_ends_the_pause() -> None:
-    manners = Manners(
-        filters=[], will=lambda: Will(topic="st", payload=b""), on_message=lambda incoming: None,
-        on_up=lambda connection: None, on_down=lambda: None, last_words=lambda: None,
-    )  # fmt: skip
-    link = Link("home", Broker(host="broker.example", port=8883, user="home"), manners)
-    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
-        pausing = tasks.create_task(link._pause(60.0))
-        await asyncio.sleep(0)
-        link.hurry()
-        await pausing
