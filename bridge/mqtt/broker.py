@@ -20,6 +20,9 @@ from bridge.mqtt.topics import GATEWAYS, Topics
 _ITERATIONS = 101
 _SALT_BYTES = 12
 _HASH_BYTES = 64
+# What waits for one client; Mosquitto's own 1,000 messages are too few for a gateway of many sites.
+_MAX_QUEUED = 10_000
+_MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,9 @@ def configuration_text(plan: BrokerPlan) -> str:
         "set_tcp_nodelay true",
         f"max_packet_size {MAX_PACKET_BYTES}",
         "max_inflight_messages 64",
+        "# What sites say of themselves comes at once to a gateway that connects: two messages of each of a thousand.",
+        f"max_queued_messages {_MAX_QUEUED}",
+        f"max_queued_bytes {_MAX_QUEUED_BYTES}",
         "persistence true",
         f"persistence_location {plan.folder}/data/",
         "autosave_interval 300",
