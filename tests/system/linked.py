@@ -122,7 +122,7 @@ def user(mosquitto: Mosquitto, name: str, **more: object) -> Broker:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-async def soon(claim: Callable[[], object], what: str, limit_s: float = 10.0) -> None:
+async def soon(claim: Callable[[], object], what: str, limit_s: float = 20.0) -> None:
     """Wait until something holds."""
 
     async def holds() -> bool:

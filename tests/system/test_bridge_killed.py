@@ -47,7 +47,7 @@ async def test_what_was_accepted_arrives_once_or_is_reported_lost_whoever_is_kil
     assert arrived - sent.of("telemetry") <= sent.doubtful("telemetry")
     assert all(numbers == sorted(numbers) for numbers in seen.order.values()), "out of order"
     assert seen.repeated <= _IN_FLIGHT * kills["cloud"]
-    assert len(sent.accepted) > lasts_s * PER_SECOND / 10, "hardly anything was sent"
+    assert len(sent.accepted) > lasts_s * PER_SECOND / 50, "hardly anything was sent"
 
 
 def _print(kills: Counter[str], took_s: float, sent: Sent, seen: Seen, cloud: dict[str, Any]) -> None:

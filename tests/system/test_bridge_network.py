@@ -75,7 +75,7 @@ async def test_a_broker_that_goes_and_comes_is_no_matter_for_the_platforms(
         # Twice for each attempt, as who hangs up may want the older version.
         assert network.attempts - attempts <= 2 * (passed_s / (_CAP_S / 2) + 4)
         await network.become(Link.WELL)
-        assert await until(lambda: is_answered(both), "calls work again") < _CAP_S + 1 + 2  # and a busy machine
+        assert await until(lambda: is_answered(both), "calls work again") < _CAP_S + 1 + 8  # on a busy machine
         await has_heard(both, 30)
         # The broker itself, killed without having kept anything, and away when home starts.
         await asyncio.to_thread(mosquitto.kill)

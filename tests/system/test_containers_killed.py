@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,11 @@ def test_what_was_answered_holds_after_a_kill_at_any_moment(
     rounds = at_size(3, 50)
     with household(tmp_path, SESSION_POLICY=policy) as home:
         customer = Customer(home)
-        for number in range(rounds):
+        for number in count():
+            # On a busy machine a platform may be killed before it has answered anything.
+            if number >= rounds and customer.cut and customer.gone:
+                break
+            assert number < 10 * rounds
             kill_while_busy(home, customer, chance)
             home.start()
             home.settles(customer.is_content, f"round {number}: {customer.__dict__}", timeout_s=30)
@@ -102,9 +107,7 @@ def test_what_was_answered_holds_after_a_kill_at_any_moment(
             for container_id in customer.there:
                 assert home.do(container_id, "Echo", value=1) == 1
         assert len(list((home.folder / "state" / "containers").iterdir())) == len(customer.there)
-    print(f"{policy}: {rounds} kills, {customer.cut} requests had no answer, {len(customer.gone)} containers went")
-    assert customer.cut > 0
-    assert customer.gone
+    print(f"{policy}: {number} kills, {customer.cut} requests had no answer, {len(customer.gone)} containers went")
 
 
 def kill_while_busy(home: Household, customer: Customer, chance: random.Random) -> None:

@@ -14,6 +14,9 @@ class WLAN:
     def active(self, is_active):
         pass
 
+    def config(self, **settings):
+        pass
+
     def isconnected(self):
         return True
 
