@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 # times that where only a hand helps.
 _FIRST_PAUSE_S = 1.0
 _HAND_FACTOR = 5
+# So often it is looked meanwhile whether that hand has put another password in place.
+_LOOK_S = 5.0
 # A connection that lasted this long has proved itself, so the next pause is a short one.
 _PROVEN_S = 30.0
 # Thrown out by another one of the same name: not back before this, and later every time, unless it held for so long.
@@ -140,7 +142,8 @@ class Link:
             pause_s = min(pause_s, longest_s)
             drawn_s = pause_s * random.uniform(0.5, 1.0)
             # From one attempt's beginning to the next: one that took long to fail shall not add to the cap.
-            await self._pause(drawn_s if was_connected else max(drawn_s - held_s, min(drawn_s, first_s / 2)))
+            wait_s = drawn_s if was_connected else max(drawn_s - held_s, min(drawn_s, first_s / 2))
+            await self._pause(wait_s, looks=problem.needs_hand)
             pause_s = min(pause_s * 2, longest_s)
             await self._look_again()
 
@@ -254,5 +257,12 @@ class Link:
             log.log(level, "%s: no connection: %s", self._name, text)
         self.figures.problem = text
 
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def _pause(self, seconds: float, *, looks: bool) -> None:
+        """Wait; with `looks` no longer than until the password is another one."""
+        refused = self._broker.password
+        while looks and seconds > _LOOK_S and self._broker.password == refused:
+            await asyncio.sleep(_LOOK_S)
+            seconds -= _LOOK_S
+            await self._look_again()
+        if self._broker.password == refused:
+            await asyncio.sleep(seconds)

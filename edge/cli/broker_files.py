@@ -69,7 +69,9 @@ class BrokerFiles:
         except FileNotFoundError as error:
             if is_new_fine:
                 return cls(folder, {"users": {}, "gateways": []})
-            raise Failed(f"there is no broker in {folder}; opaca-edge broker init makes one") from error
+            raise Failed(
+                f"there is no broker in {folder}; opaca-edge broker init makes one, --folder names another"
+            ) from error
         except (OSError, ValueError) as error:
             raise Failed(f"{folder / _FACTS} cannot be read: {error}") from error
         return cls(folder, facts)

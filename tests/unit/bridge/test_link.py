@@ -77,7 +77,7 @@ async def running(monkeypatch: pytest.MonkeyPatch, *refusals: LinkError) -> Asyn
     monkeypatch.setattr(link_module, "Connection", connect)
     monkeypatch.setattr(link_module.random, "uniform", lambda low, high: high)
 
-    async def pause(self: Link, seconds: float) -> None:
+    async def pause(self: Link, seconds: float, *, looks: bool) -> None:
         brokers.pauses.append(seconds)
         await asyncio.sleep(0)
 
@@ -236,3 +236,27 @@ async def test_an_orderly_end_is_said_before_it_hangs_up(monkeypatch: pytest.Mon
         await until(lambda: link.is_up)
     assert brokers.open[0].said == [("st", b"bye", True)]
     assert brokers.told == ["up", "down", "closed"]
+
+
+async def test_another_password_ends_the_long_pause_of_one_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_LOOK_S", 0.01)
+    looks = 0
+
+    def again() -> Broker:
+        nonlocal looks
+        looks += 1
+        return Broker(
+            host="broker.example", port=8883, user="home", password="old" if looks < 4 else "new", again=again
+        )
+
+    manners = Manners(
+        filters=[],
+        will=lambda: Will("will", b""),
+        on_message=lambda incoming: None,
+        on_up=lambda connection: None,
+        on_down=lambda: None,
+        last_words=lambda: None,
+    )
+    link = Link("home", again(), manners)
+    await asyncio.wait_for(link._pause(3600, looks=True), 20)
+    assert looks == 4
