@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 
 # Routes whose answer is bare text, not JSON.
 _TEXT = ("POST /login", "POST /containers/login")
-# Nothing that is not an OPACA query parameter is passed on.
-_QUERY = ("forward", "containerId", "timeout", "agent_id", "includeConnected")
+# Nothing that is not an OPACA query parameter is passed on; and nothing goes on to a third platform, where nobody has
+# said what this party may do.
+_QUERY = ("containerId", "timeout", "agent_id")
+_GO_ON = ("/send/", "/broadcast/", "/invoke/", "/stream/")
 # Longer than any caller waits.
 _LONGEST_S = 3700.0
 
@@ -75,7 +77,7 @@ class Executor:
             async with asyncio.timeout(_LONGEST_S):
                 answer = await self._let_in(
                     lambda transport: transport.request(
-                        method, path, passed_query(query), body, options, is_login_token_sent=True
+                        method, path, passed_query(path, query), body, options, is_login_token_sent=True
                     )
                 )
             return 200, _value(route, answer)
@@ -116,9 +118,14 @@ class Executor:
         return CallOptions(login_token=token, idempotency_key=idempotency_key)
 
 
-def passed_query(query: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what of a remote caller's query is passed on: OPACA's own parameters."""
-    return [(name, query[name]) for name in _QUERY if name in query]
+def passed_query(path: str, query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what of a remote caller's query is passed on, and that the call ends here.
+
+    >>> passed_query("/invoke/Water", {"timeout": "3", "forward": "true", "token": "x"})
+    [('forward', 'false'), ('timeout', '3')]
+    """
+    ends_here = [("forward", "false")] if path.startswith(_GO_ON) else []
+    return ends_here + [(name, query[name]) for name in _QUERY if name in query]
 
 
 def _value(route: str, body: bytes) -> JsonValue | UnsetType:

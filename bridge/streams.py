@@ -21,7 +21,7 @@ from bridge.pipes import Reader, Writer
 from bridge.remote import Remote
 from bridge.station import Station
 from bridge.tasks import Tasks
-from edge.errors import Cause, OpacaError, Overloaded, RemoteError, Unreachable
+from edge.errors import BrokenRequest, Cause, OpacaError, Overloaded, RemoteError, Unreachable
 from edge.http.errors import error_body as error_tree
 from edge.http.errors import status_of
 from edge.http.replies import StreamReply
@@ -138,9 +138,10 @@ class Streams:
         is_open: asyncio.Future[None],
     ) -> None:
         """Send the pieces of a source, until its end, or until nobody reads any more."""
+        path = request.route.partition(" ")[2]
         try:
             async with (
-                transport.open(request.route.partition(" ")[2], passed_query(request.q)) as pieces,
+                transport.open(path, passed_query(path, request.q)) as pieces,
                 asyncio.TaskGroup() as tasks,
             ):
                 is_open.set_result(None)
@@ -160,7 +161,7 @@ class Streams:
     async def _received(
         self, remote: Remote, request: Request, transport: HttpTransport, stream: str, agent_id: str | None = None
     ) -> Answer:
-        options = CallOptions(container_id=request.q.get("containerId"), forward=request.q.get("forward") != "false")
+        options = CallOptions(container_id=request.q.get("containerId"))
         failure: OpacaError | None = None
         try:
             with self._reading(remote, request.sid) as (_, reader):
@@ -180,8 +181,8 @@ class Streams:
         return _Reading(self, remote, sid or _PREFIX + new_id())
 
     def _new_writer(self, remote: Remote, sid: str = "") -> tuple[tuple[str, str], Writer]:
-        self._make_sure_of_room()
         key = remote.name, sid or _PREFIX + new_id()
+        self._make_sure_of_room(key)
         link = self._link(remote)
         topic = remote.wires.stream(key[1])
         writer = Writer(remote.name, lambda chunk: link.send(topic, chunk))
@@ -204,7 +205,9 @@ class Streams:
         elif credit.end:
             self._left.append(key)
 
-    def _make_sure_of_room(self) -> None:
+    def _make_sure_of_room(self, key: tuple[str, str]) -> None:
+        if key in self._readers or key in self._writers:  # the first one would be neither counted nor ended any more
+            raise BrokenRequest("another stream has this ID")
         if self.count >= _MAX_STREAMS:
             raise Overloaded(f"{_MAX_STREAMS} streams pass through this bridge already; try again later")
 
@@ -222,11 +225,11 @@ class _Reading:
     """A reader for as long as it is needed."""
 
     def __init__(self, streams: Streams, remote: Remote, sid: str) -> None:
-        streams._make_sure_of_room()
-        link = streams._link(remote)
-        topic = remote.wires.credit(sid)
         self._streams = streams
         self._key = remote.name, sid
+        streams._make_sure_of_room(self._key)
+        link = streams._link(remote)
+        topic = remote.wires.credit(sid)
         self._reader = Reader(remote.name, lambda credit: link.send(topic, write(credit)))
 
     def __enter__(self) -> tuple[str, Reader]:

@@ -101,7 +101,7 @@ async def test_a_party_calls_as_its_own_user_with_its_role_and_never_as_the_admi
         for executor in (home, shed, home):
             assert await play(executor, "POST /invoke/Water/pump", b={"s": 3}) == (200, "ok")
         assert platform.calls == [
-            (f"site-{name}", "POST", "/invoke/Water/pump", '{"s":3}') for name in ("home", "shed", "home")
+            (f"site-{name}", "POST", "/invoke/Water/pump?forward=false", '{"s":3}') for name in ("home", "shed", "home")
         ]
         assert {name: user["role"] for name, user in platform.users.items()} == {
             "admin": "ADMIN", "site-home": "USER", "site-shed": "GUEST",
@@ -118,6 +118,19 @@ async def test_only_what_opaca_asks_with_is_passed_on() -> None:
         assert platform.headers[0]["ContainerLoginToken"] == "t"
         assert platform.headers[0]["Authorization"] == "Bearer token-2"
         assert "X-Forwarded-For" not in platform.headers[0]
+
+
+@pytest.mark.parametrize("query", [{}, {"forward": "true"}, {"forward": "TRUE", "includeConnected": "true"}])
+@pytest.mark.parametrize(
+    "route", ["POST /invoke/Water", "POST /send/pump", "POST /broadcast/news", "GET /stream/Read/a"]
+)
+async def test_nobody_gets_through_here_to_a_third_platform(route: str, query: dict[str, str]) -> None:
+    """What it may do is said for this platform; a site could else call the agents of every other one."""
+    async with played_at() as (platform, local):
+        await play(Executor("home", ALL, local), route, q=query)
+        await play(Executor("home", ALL, local), "GET /agents", q=query)
+        path = route.partition(" ")[2]
+        assert [call[2] for call in platform.calls] == [f"{path}?forward=false", "/agents"]
 
 
 @pytest.mark.parametrize(

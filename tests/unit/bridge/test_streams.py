@@ -304,6 +304,21 @@ async def test_a_stream_without_a_usable_id_is_refused() -> None:
             assert (await cloud.other.call("GET /stream/Values", limit_s=1, sid=sid)).s == 400
 
 
+async def test_an_id_that_another_stream_has_is_refused_and_disturbs_nobody() -> None:
+    """Else the first one would not be counted any more: who uses one ID again and again had as many as it liked."""
+    async with joined() as (_, cloud, home):
+        home.executor.platform.source = endless
+        async with cloud.streams.opened(cloud.other, "GET /stream/Values", {}, {}).source as pieces:
+            await anext(pieces)
+            ((_name, sid),) = home.streams._writers
+            for route in ("GET /stream/Values", "POST /stream/Feed"):
+                answer = await cloud.other.call(route, limit_s=1, sid=sid)
+                assert (answer.s, answer.b["message"]) == (400, "another stream has this ID")  # type: ignore[index, call-overload]
+            assert (home.streams.count, home.executor.platform.open_streams) == (1, 1)
+            await anext(pieces)
+        await idle(cloud, home)
+
+
 async def test_a_party_that_was_never_there_is_said_so_at_once() -> None:
     async with joined() as (air, cloud, _home):
         air.publish("opaca/v1/shed/st", b'{"on":0,"ep":1}')
