@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import unquote
@@ -24,6 +23,7 @@ from bridge.remote import Remote
 from bridge.station import Station
 from bridge.store import Batch, Event, Fate, Lane, Store
 from bridge.tasks import Tasks
+from bridge.way import Way
 from edge.errors import BadInput, NotStored, ParameterMismatch, TooLarge
 from edge.model.codec import encode
 from edge.model.requests import Message
@@ -118,6 +118,7 @@ class Relay:
             self._tasks.keep(end.send_all, f"send to {remote.name}")
             self._tasks.keep(end.take_all, f"take from {remote.name}")
             self._tasks.keep(end.tell_all, f"tell {remote.name} what became of its messages")
+        end.remote = remote  # another one, if it was removed meanwhile
         return end
 
     def lost(self, remote: Remote) -> None:
@@ -157,39 +158,23 @@ class _RelayCarrier(Carrier):
         self._relay.lost(remote)
 
 
-class _Way:
-    """How far the sending of one lane is."""
-
-    def __init__(self) -> None:
-        self.sent_seq = 0
-        self.under_way: deque[int] = deque()
-        self.is_greeting = False
-        self.resend_at_s = 0.0
-        self.resend_after_s = _RESEND_S
-        self.refused_s = 0.0
-        self.not_before_s = 0.0
-
-    def rewind(self) -> None:
-        self.sent_seq = 0
-        self.under_way.clear()
-
-
 class _End:
     """Our end of the lanes with one party."""
 
     def __init__(self, remote: Remote, station: Station, store: Store) -> None:
-        self._remote = remote
+        self.remote = remote
         self._station = station
         self._store = store
         self._can_send = False
         self._age = Age()
-        self._ways = {lane: _Way() for lane in Lane}
+        self._ways = {lane: Way(_RESEND_S) for lane in Lane}
         self._wake = store.outbox.changed(remote.name)
         self._fates = store.inbox.changed(remote.name)
         self._told: dict[tuple[str, Lane], Fate] = {}
         self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
         self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
         self._incoming_bytes = 0
+        self._refused_s = float("-inf")
         self._said: set[str] = set()
 
     def reach(self, can: bool) -> None:
@@ -199,9 +184,8 @@ class _End:
         self._told.clear()
         self._fates.set()
         for way in self._ways.values():
-            way.is_greeting = can
-            way.resend_after_s, way.refused_s, way.not_before_s = _RESEND_S, 0.0, 0.0
-        self.rewind()
+            way.begin(_RESEND_S, is_greeting=can)
+        self._wake.set()
 
     def rewind(self) -> None:
         """Begin again after what is known to have arrived."""
@@ -256,32 +240,32 @@ class _End:
         return False
 
     async def _send_of(self, lane: Lane) -> bool:
-        way, outbox, name = self._ways[lane], self._store.outbox, self._remote.name
+        way, outbox, name = self._ways[lane], self._store.outbox, self.remote.name
         now_s = asyncio.get_running_loop().time()
         if now_s < way.not_before_s:
             return False
         if way.under_way and now_s >= way.resend_at_s:
             way.rewind()
             if way.resend_after_s > _RESEND_S:
-                self._remote.complain(f"lane {lane.word}: nothing says that what is sent arrives; it is sent again")
+                self.remote.complain(f"lane {lane.word}: nothing says that what is sent arrives; it is sent again")
             way.resend_after_s = min(way.resend_after_s * 2, _LONGEST_PAUSE_S)
         if len(way.under_way) >= _WINDOW:
             return False
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
         if batch.is_held:
             way.not_before_s = now_s + _HELD_S
-            self._remote.complain(f"lane {lane.word} waits: this machine's clock stands before what it has accepted")
+            self.remote.complain(f"lane {lane.word} waits: this machine's clock stands before what it has accepted")
         if batch.is_empty and not (way.is_greeting and batch.last_seq):
             return False
         if await self._dropped(lane, batch):
             return True
         payload = write(on_the_wire(batch, self._store.store_id))
         try:
-            await self._station.large.deliver(self._remote.wires.event(lane.word), payload, self._remote.wires)
+            await self._station.large.deliver(self.remote.wires.event(lane.word), payload, self.remote.wires)
         except LinkError as error:
             way.rewind()
             if error.is_refused:
-                self._remote.complain(f"lane {lane.word} waits: {error}")
+                self.remote.complain(f"lane {lane.word} waits: {error}")
             else:
                 log.info("%s: %s", name, error)
             way.refused_s = min(max(1.0, way.refused_s * 2), _LONGEST_PAUSE_S) if error.is_refused else 1.0
@@ -303,7 +287,7 @@ class _End:
 
     async def _dropped(self, lane: Lane, batch: Batch) -> bool:
         """Drop events that nobody could read, so that they hold up no others; return whether there were some."""
-        name, spoilt = self._remote.name, [each for each in batch.events if not can_be_sent(each.event)]
+        name, spoilt = self.remote.name, [each for each in batch.events if not can_be_sent(each.event)]
         for seq, event, _ in spoilt:
             log.error(
                 "%s: message %d of lane %s (%s) cannot be read any more and is dropped: the disk may be failing",
@@ -313,7 +297,7 @@ class _End:
         return bool(spoilt)
 
     async def _note(self, lane: Lane, mark: envelope.Mark) -> None:
-        way, name = self._ways[lane], self._remote.name
+        way, name = self._ways[lane], self.remote.name
         now_s = asyncio.get_running_loop().time()
         fate, tag = said_by(mark)
         if not await self._store.outbox.acknowledge(name, lane, mark.n, fate, tag):
@@ -324,13 +308,23 @@ class _End:
         while way.under_way and way.under_way[0] <= mark.n:
             way.under_way.popleft()
             way.resend_at_s, way.resend_after_s, way.refused_s = now_s + _RESEND_S, _RESEND_S, 0.0
-            if self._remote.problem.startswith(f"lane {lane.word}"):
-                self._remote.complain("")
+            if not way.full:
+                self._mended(lane)
         if mark.full:
             way.rewind()
             way.not_before_s = now_s + _PAUSE_S
+            # Said until nothing waits any more: where there is a little room now and then, not every time.
+            way.full = way.full or f"lane {lane.word} waits: {name} takes nothing now, it says: {mark.full[:200]!r}"
+            self.remote.complain(way.full)
         elif mark.g:
             way.rewind()
+        if way.full and mark.n >= self._store.outbox.last_seq(name, lane):
+            way.full = ""
+            self._mended(lane)
+
+    def _mended(self, lane: Lane) -> None:
+        if self.remote.problem.startswith(f"lane {lane.word}"):
+            self.remote.complain("")
 
     async def take_all(self) -> None:
         """Store what comes, and say so, for as long as the bridge runs."""
@@ -343,14 +337,14 @@ class _End:
                 self._station.passed_over += 1
                 if error.message not in self._said and len(self._said) < _SAID:
                     self._said.add(error.message)
-                    log.warning("%s: lane %s: %s", self._remote.name, lane.word, error.message[:500])
+                    log.warning("%s: lane %s: %s", self.remote.name, lane.word, error.message[:500])
             finally:
                 # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.
                 incoming.ack()
 
     async def _take(self, lane: Lane, incoming: Incoming) -> None:
-        message = read(self._station.large.whole(self._remote.name, incoming.payload), envelope.Batch)
-        inbox, name = self._store.inbox, self._remote.name
+        message = read(self._station.large.whole(self.remote.name, incoming.payload), envelope.Batch)
+        inbox, name = self._store.inbox, self.remote.name
         batch = from_the_wire(message, lane)
         age_ms = self._age.of(message.u)
         if message.t > 0:
@@ -360,6 +354,10 @@ class _End:
         except NotStored as error:
             mark = mark_of(message.st, inbox.taken(name, message.st, lane))
             mark.full = error.message[:200]
+            now_s = asyncio.get_running_loop().time()
+            if now_s - self._refused_s > _BURST_S:
+                log.warning("%s: lane %s: nothing is taken now: %s", name, lane.word, error.message)
+            self._refused_s = now_s
         else:
             mark = mark_of(message.st, taken)
             self._told[message.st, lane] = taken.fate
@@ -367,7 +365,7 @@ class _End:
 
     async def tell_all(self) -> None:
         """Tell what became of what was taken, for as long as the bridge runs: its sender keeps the account."""
-        inbox, name = self._store.inbox, self._remote.name
+        inbox, name = self._store.inbox, self.remote.name
         while True:
             await self._fates.wait()
             await asyncio.sleep(_TELL_EVERY_S)
@@ -383,4 +381,4 @@ class _End:
 
     def _say(self, lane: Lane, mark: envelope.Mark) -> None:
         with suppress(LinkError):  # said again with the next batch
-            self._station.link.send(self._remote.wires.mark(lane.word), write(mark))
+            self._station.link.send(self.remote.wires.mark(lane.word), write(mark))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge import player, relay
+from bridge.envelope import Mark, read
 from tests.unit.bridge.places import both, have_met, hurry, place
 from tests.unit.bridge.stores import DAY_MS, ManualClock
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, until
@@ -73,3 +74,32 @@ async def test_a_target_that_is_down_for_days_is_still_tried_and_then_gets_every
         await until(lambda: 1 in cloud.heard("temp"), 20)
         assert await cloud.store.dead_letters.list() == []
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_an_end_that_takes_no_more_is_named_at_both_ends_once_until_everything_has_come(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with both(tmp_path, inbox_count=2) as (air, cloud, home):
+        cloud.target.refuses("POST /broadcast/temp", 502)
+        await home.broadcast_all("temp", 6)
+        await until(lambda: sum(bool(read(payload, Mark).full) for _, payload in air.of("ack/")) >= 3, 20)
+        assert home.end.other.problem.startswith("lane message waits: cloud takes nothing now, it says: '")
+        del cloud.target.answers["POST /broadcast/temp"]
+        await until(lambda: cloud.heard("temp")[-1] == 5, 20)
+        await until(lambda: home.end.other.problem == "", 20)
+    assert caplog.text.count("cloud takes nothing now") == 1
+    assert caplog.text.count("greenhouse: lane message: nothing is taken now: ") == 1
+
+
+async def test_what_is_wrong_with_a_lane_is_shown_at_a_site_that_was_removed_and_came_again(tmp_path: Path) -> None:
+    async with both(tmp_path, inbox_count=1) as (air, cloud, home):
+        before = cloud.end.other
+        home.end.link.down()
+        air.publish("opaca/v1/greenhouse/st", b"")
+        await until(lambda: not cloud.end.station.remotes, 20)
+        home.end.link.up()
+        await have_met(cloud, home)
+        assert cloud.end.other is not before
+        home.target.refuses("POST /broadcast/orders", 502)
+        await cloud.broadcast_all("orders", 3)
+        await until(lambda: "takes nothing now" in cloud.end.other.problem, 20)
