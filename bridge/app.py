@@ -32,6 +32,7 @@ from bridge.streams import Streams
 from bridge.subscribe import Subscriptions
 from bridge.tasks import Tasks
 from bridge.telemetry import Telemetry
+from bridge.whole_file import write_whole
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
 from edge.http.server import HttpServer, listen, url_of
@@ -191,11 +192,10 @@ def _kept_token(state_dir: Path) -> str:
     path = state_dir / _TOKEN_FILE
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.exists():
-            return path.read_text(encoding="ascii").strip()
-        token = secrets.token_urlsafe(32)
-        path.touch(mode=0o600)
-        path.write_text(token + "\n", encoding="ascii")
+        token = path.read_text(encoding="ascii").strip() if path.exists() else ""
+        if not token:  # or a power cut has left it empty
+            token = secrets.token_urlsafe(32)
+            write_whole(path, f"{token}\n".encode())
     except (OSError, UnicodeDecodeError) as error:
         raise BadBridge(f"{path}: the bridge cannot keep its token there ({error})") from error
     return token

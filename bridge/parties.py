@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bridge.mqtt.topics import is_site
 from bridge.remote import MAX_INFO_BYTES, Remote
 from bridge.station import Station
+from bridge.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
 _SUFFIX = ".json"
-_BEING_WRITTEN = ".new"
 
 
 class Parties:
@@ -70,12 +69,7 @@ class Parties:
 
     def _write(self, name: str, info: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        being_written = self._folder / f"{name}{_BEING_WRITTEN}"
-        with being_written.open("wb") as file:
-            file.write(info)
-            file.flush()
-            os.fsync(file.fileno())
-        being_written.replace(self._path(name))
+        write_whole(self._path(name), info)
 
     def _read(self) -> list[tuple[str, bytes]]:
         found: list[tuple[str, bytes]] = []
