@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # Batches of a lane under way until the other end has said that it has them.
 _WINDOW = 8
+# So much under way is enough: large bodies are kept in memory at the other end, and sent whole again if one is lost.
+_WINDOW_BYTES = 512 * 1024
 # Nothing heard for so long: what was sent is sent again.
 _RESEND_S = 5.0
 # The other end is full, or the broker refuses: not before this.
@@ -147,7 +149,8 @@ class _RelayCarrier(Carrier):
             raise Unreadable(f"there is no lane {address.name[:50]!r}")
         end = self._relay.end_of(remote, self._station)
         if address.kind == "ev":
-            return end.came(lane, incoming)
+            # At once: of chunks that wait only so many are kept.
+            return end.came(lane, incoming, self._station.large.whole(remote.name, incoming.payload))
         end.marked(lane, read(incoming.payload, envelope.Mark))
         return False
 
@@ -171,7 +174,7 @@ class _End:
         self._wake = store.outbox.changed(remote.name)
         self._fates = store.inbox.changed(remote.name)
         self._told: dict[tuple[str, Lane], Fate] = {}
-        self._incoming: asyncio.Queue[tuple[Lane, Incoming]] = asyncio.Queue(_QUEUE)
+        self._incoming: asyncio.Queue[tuple[Lane, Incoming, bytes]] = asyncio.Queue(_QUEUE)
         self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
         self._incoming_bytes = 0
         self._refused_s = float("-inf")
@@ -193,12 +196,12 @@ class _End:
             way.rewind()
         self._wake.set()
 
-    def came(self, lane: Lane, incoming: Incoming) -> bool:
+    def came(self, lane: Lane, incoming: Incoming, payload: bytes) -> bool:
         """Take a batch; `Unreadable` if there is no room: it will be sent again."""
         if self._incoming.full() or self._incoming_bytes > _QUEUE_BYTES:
             raise Unreadable("more comes than can be kept; it is passed over until it is sent again")
-        self._incoming.put_nowait((lane, incoming))
-        self._incoming_bytes += len(incoming.payload)
+        self._incoming.put_nowait((lane, incoming, payload))
+        self._incoming_bytes += len(payload)
         return True
 
     def marked(self, lane: Lane, mark: envelope.Mark) -> None:
@@ -249,7 +252,7 @@ class _End:
             if way.resend_after_s > _RESEND_S:
                 self.remote.complain(f"lane {lane.word}: nothing says that what is sent arrives; it is sent again")
             way.resend_after_s = min(way.resend_after_s * 2, _LONGEST_PAUSE_S)
-        if len(way.under_way) >= _WINDOW:
+        if len(way.under_way) >= _WINDOW or way.under_way_bytes > _WINDOW_BYTES:
             return False
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
         if batch.is_held:
@@ -282,7 +285,7 @@ class _End:
         if not way.under_way:
             way.resend_at_s = asyncio.get_running_loop().time() + way.resend_after_s
         way.sent_seq = batch.last_seq
-        way.under_way.append(batch.last_seq)
+        way.under_way.append((batch.last_seq, len(payload)))
         return True
 
     async def _dropped(self, lane: Lane, batch: Batch) -> bool:
@@ -305,7 +308,7 @@ class _End:
                 log.error("%s has other messages of lane %s than were sent from here", name, lane.word)
                 await self._store.renew()
             return
-        while way.under_way and way.under_way[0] <= mark.n:
+        while way.under_way and way.under_way[0][0] <= mark.n:
             way.under_way.popleft()
             way.resend_at_s, way.resend_after_s, way.refused_s = now_s + _RESEND_S, _RESEND_S, 0.0
             if not way.full:
@@ -329,10 +332,10 @@ class _End:
     async def take_all(self) -> None:
         """Store what comes, and say so, for as long as the bridge runs."""
         while True:
-            lane, incoming = await self._incoming.get()
-            self._incoming_bytes -= len(incoming.payload)
+            lane, incoming, payload = await self._incoming.get()
+            self._incoming_bytes -= len(payload)
             try:
-                await self._take(lane, incoming)
+                await self._take(lane, payload)
             except BadInput as error:
                 self._station.passed_over += 1
                 if error.message not in self._said and len(self._said) < _SAID:
@@ -342,8 +345,8 @@ class _End:
                 # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.
                 incoming.ack()
 
-    async def _take(self, lane: Lane, incoming: Incoming) -> None:
-        message = read(self._station.large.whole(self.remote.name, incoming.payload), envelope.Batch)
+    async def _take(self, lane: Lane, payload: bytes) -> None:
+        message = read(payload, envelope.Batch)
         inbox, name = self._store.inbox, self.remote.name
         batch = from_the_wire(message, lane)
         age_ms = self._age.of(message.u)

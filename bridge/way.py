@@ -10,7 +10,7 @@ class Way:
 
     Attributes:
         sent_seq: Up to which number was sent since it was begun last; 0 for none.
-        under_way: Where the batches end that the other end has not spoken of yet.
+        under_way: Where the batches end that the other end has not spoken of yet, and how many bytes each has.
         is_greeting: Whether the other end is to be told where the lane ends, though nothing waits.
         resend_at_s: When what is under way is sent again.
         resend_after_s: How long after it was sent.
@@ -21,7 +21,7 @@ class Way:
 
     def __init__(self, resend_after_s: float) -> None:
         self.sent_seq = 0
-        self.under_way: deque[int] = deque()
+        self.under_way: deque[tuple[int, int]] = deque()
         self.is_greeting = False
         self.resend_at_s = 0.0
         self.resend_after_s = resend_after_s
@@ -34,6 +34,11 @@ class Way:
         self.is_greeting = is_greeting
         self.resend_after_s, self.refused_s, self.not_before_s, self.full = resend_after_s, 0.0, 0.0, ""
         self.rewind()
+
+    @property
+    def under_way_bytes(self) -> int:
+        """How much is under way."""
+        return sum(size_bytes for _, size_bytes in self.under_way)
 
     def rewind(self) -> None:
         """Begin again after what is known to have arrived."""

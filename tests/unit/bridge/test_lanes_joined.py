@@ -210,3 +210,16 @@ async def test_a_full_inbox_of_messages_takes_alarms_and_loses_nothing(tmp_path:
         release.set()
         await all_is_told(home)
         assert cloud.heard("slow") == list(range(200))
+
+
+async def test_many_large_bodies_are_each_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_RESEND_S", 60.0)
+    async with both(tmp_path) as (air, cloud, home):
+        home.end.link.down()
+        payloads = [f"{number} {'x' * 200_000}" for number in range(16)]
+        for payload in payloads:
+            await home.broadcast("temp", payload)
+        home.end.link.up()
+        await all_is_told(home)
+        assert cloud.heard("temp") == payloads
+        assert (len(air.of("up/ev/")), cloud.end.station.passed_over) == (16, 0)
