@@ -36,29 +36,32 @@ def run(*agents, config="opaca.json", image_name="", description="", version="1"
 
     boot = Boot()
     watchdog = Watchdog(settings.watchdog)
-    gc.collect()
-    from opaca_micro.rest import Rest
-
-    if boot.is_safe:
-        from opaca_micro.safe_mode import describe
-
-        agents, description = describe(boot, reset)
-    else:
-        agents = _made(agents, boot)
-    watchdog.feed()
-    from opaca_micro.container import Container
-
-    container = Container(settings, agents, image_name or settings.name, description, version)
-    del agents
+    made = ()
     try:
+        gc.collect()
+        from opaca_micro.rest import Rest
+
+        if boot.is_safe:
+            from opaca_micro.safe_mode import describe
+
+            made, description = describe(boot, reset)
+        else:
+            made = _made(agents, boot)
+        watchdog.feed()
+        from opaca_micro.container import Container
+
+        container = Container(settings, made, image_name or settings.name, description, version)
         asyncio.run(_live(settings, Rest(container, settings.port), container, watchdog, boot, config))
-    except Exception as error:  # noqa: BLE001 - the loop itself died, of memory most likely
+    except KeyboardInterrupt:
+        boot.stopped()
+        raise
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of memory most likely, or a job's own task
         boot.failing(_shown(error))
         for _ in range(HOPELESS_S if boot.is_safe else 0):
             watchdog.feed()
             time.sleep(1)
     finally:
-        _end(container.agents)
+        _end(made)
     reset()
 
 
@@ -97,7 +100,7 @@ def _made(agents, boot):
 def _end(agents):
     """Switch off what must not stay on: a loop that ends by Ctrl-C runs no `finally` of its tasks."""
     for agent in agents:
-        for ending in agent.endings:
+        for ending in getattr(agent, "endings", ()):
             try:
                 ending()
             except Exception as error:  # noqa: BLE001 - the others shall end, too

@@ -17,42 +17,52 @@ class Boot:
 
     # So many boots in a row that did not hold for `good_after_s` are followed by safe mode.
     most_failed = 5
+    # A lost supply speaks against nobody: somebody at the plug. But a pump that is too much for it looks the same.
+    most_cut = 15
     good_after_s = 60
 
     def __init__(self):
-        """Count this boot as failed until `good` is called."""
-        self.failed = 0
+        """Count this boot as failed until `good` or `stopped` is called."""
+        self.failed = self._cut = 0
         self.reason = ""
         try:
             with open(_FILE) as file:
                 kept = json.load(file)
-            self.failed, self.reason = int(kept["failed"]), str(kept["reason"])
-        except (OSError, ValueError, KeyError, TypeError):
+            self.failed, self.reason, self._cut = int(kept["failed"]), str(kept["reason"]), int(kept.get("cut", 0))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # the first boot, or a file torn by a power cut
         if not self.reason and self.failed:
-            self.reason = _cause()
-        self.is_safe = self.failed >= self.most_failed
+            self.reason, is_cut = _cause()
+            self._cut += is_cut
+        by_itself = self.failed - self._cut
+        self.is_safe = by_itself >= self.most_failed or self._cut >= self.most_cut
         if self.is_safe:
             # Whatever ends safe mode, somebody at the plug too, gives the program one more chance.
-            _keep(self.most_failed - 1, self.reason)
+            cut = min(self._cut, self.most_cut - 1)
+            _keep(min(by_itself, self.most_failed - 1) + cut, cut, self.reason)
         else:
             self.failing("")
 
     def failing(self, reason):
         """Say why this boot ends, before it does."""
         if not self.is_safe:
-            _keep(self.failed + 1, reason[:200])
+            _keep(self.failed + 1, self._cut, reason[:200])
+
+    def stopped(self):
+        """Let this boot count as none: somebody at the console ends it."""
+        if not self.is_safe:
+            _keep(self.failed, self._cut, self.reason)
 
     def good(self):
         """This boot has come to something: none has failed."""
         if not self.is_safe:
-            _keep(0, "")
+            _keep(0, 0, "")
 
 
-def _keep(failed, reason):
+def _keep(failed, cut, reason):
     try:
         with open(_FILE + ".new", "w") as file:
-            json.dump({"failed": failed, "reason": reason}, file)
+            json.dump({"failed": failed, "cut": cut, "reason": reason}, file)
         try:
             os.rename(_FILE + ".new", _FILE)
         except OSError:  # FAT replaces no file
@@ -63,11 +73,13 @@ def _keep(failed, reason):
 
 
 def _cause():
+    """Say what ended a boot that could not say so itself, and whether that was a lack of power."""
     try:
         import machine
 
-        if machine.reset_cause() == machine.WDT_RESET:
-            return "the watchdog reset the board: something stood still for 8 s, or the server had ended"
+        cause = machine.reset_cause()
+        if cause == machine.WDT_RESET:
+            return "the watchdog reset the board: something stood still for 8 s, or the server had ended", False
+        return "it was reset or lost power", cause == machine.PWRON_RESET
     except (ImportError, AttributeError):
-        pass
-    return "it was reset or lost power"
+        return "it was reset or lost power", False

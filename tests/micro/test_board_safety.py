@@ -88,7 +88,7 @@ def test_safe_mode_is_left_by_whoever_asks_and_a_good_program_then_stays(home: H
 
 def test_safe_mode_gives_the_program_one_more_chance(make_board: MakeBoard) -> None:
     board = make_board(BROKEN)
-    board.write("boots.json", '{"failed": 5, "reason": ""}')
+    board.write("boots.json", '{"failed": 5, "reason": "MemoryError: it was too much"}')
     board.start()
     board.until_says("safe mode: the program failed 5 times")
     board.start()  # somebody pulled its plug
@@ -99,7 +99,7 @@ def test_safe_mode_gives_the_program_one_more_chance(make_board: MakeBoard) -> N
 
 def test_safe_mode_ends_by_itself(make_board: MakeBoard) -> None:
     board = make_board("from opaca_micro import safe_mode\nsafe_mode.LASTS_S = 1\n" + PROGRAM)
-    board.write("boots.json", '{"failed": 5, "reason": ""}')
+    board.write("boots.json", '{"failed": 5, "reason": "MemoryError: it was too much"}')
     board.start()
     assert board.ended() == RESET
     assert failed_boots(board) == 4
@@ -137,6 +137,73 @@ def test_boots_that_hold_are_forgotten_and_others_counted(make_board: MakeBoard)
     board.write("main.py", PROGRAM)
     board.start()
     board.until(lambda: failed_boots(board) == 0, "that the boot counts as good")
+
+
+def test_somebody_who_unplugs_a_board_again_and_again_still_has_their_program(make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM.replace("good_after_s = 1", "good_after_s = 600"))
+    for _ in range(7):
+        board.start()
+        board.until_says("cannot be reached")
+        assert "safe mode" not in board.log
+
+
+def test_a_supply_that_breaks_down_with_the_program_ends_in_safe_mode_too(make_board: MakeBoard) -> None:
+    board = make_board(PROGRAM.replace("good_after_s = 1", "good_after_s = 600\nboot.Boot.most_cut = 2"))
+    for _ in range(2):
+        board.start()
+        board.until_says("cannot be reached")
+    for _ in range(2):
+        board.start()
+        board.until_says("safe mode: the program failed 2 times, last: it was reset or lost power")
+        board.start()  # one more chance
+        board.until_says("cannot be reached")
+        assert "safe mode" not in board.log
+
+
+def test_a_program_that_somebody_at_the_console_stops_has_not_failed(make_board: MakeBoard) -> None:
+    stop = "\n@climate.job\nasync def stop():\n    raise KeyboardInterrupt\n\nboard.run(climate)\n"
+    board = make_board(HASTE + CLIMATE + stop)
+    board.surround(reset_cause="reset")
+    for _ in range(6):
+        board.start()
+        board.ended()
+        assert "safe mode" not in board.log
+    assert failed_boots(board) == 0
+    board.write("main.py", HASTE + "\ndef agents():\n    raise KeyboardInterrupt\n\nboard.run(agents)\n")
+    board.write("boots.json", '{"failed": 2, "reason": "MemoryError: it was too much"}')
+    board.start()
+    board.ended()
+    assert json.loads((board.folder / "boots.json").read_text())["reason"] == "MemoryError: it was too much"
+    assert failed_boots(board) == 2
+
+
+def test_a_job_that_falls_with_a_task_of_its_own_does_not_leave_the_board_dead(make_board: MakeBoard) -> None:
+    fall = """
+import asyncio
+
+@climate.job
+async def fall():
+    async def wait():
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await task
+
+board.run(climate)
+"""
+    board = make_board(HASTE + CLIMATE + fall, watchdog=False)
+    board.start()
+    assert board.ended() == RESET
+    assert "CancelledError" in (board.folder / "boots.json").read_text()
+
+
+def test_what_cannot_be_an_agent_ends_in_safe_mode(make_board: MakeBoard) -> None:
+    board = make_board(HASTE + "\nboard.run(lambda: 'climate')\n", watchdog=False)
+    board.start()
+    assert board.ended() == RESET
+    assert "AttributeError" in (board.folder / "boots.json").read_text()
 
 
 IMPATIENT = "from opaca_micro import watchdog\nwatchdog.TIMEOUT_MS = 1000\nwatchdog.FEED_S = 0.1\n"
