@@ -184,7 +184,8 @@ def _roles(config: BridgeConfig, store_id: str) -> Iterator[Identity]:
     if config.device is not None:
         yield Identity(name=config.device.site, is_gateway=False, serves=config.device.gateway, **common)
     if config.gateway is not None:
-        yield Identity(name=config.gateway.name, is_gateway=True, **common)
+        shuns = "" if config.device is None else config.device.gateway
+        yield Identity(name=config.gateway.name, is_gateway=True, shuns=shuns, **common)
 
 
 def _kept_token(state_dir: Path) -> str:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bridge.mqtt.topics import is_site
+from bridge.mqtt.topics import GATEWAYS, is_site
 from bridge.remote import MAX_INFO_BYTES, Remote
 from bridge.station import Station
 from bridge.whole_file import write_whole
@@ -28,7 +28,8 @@ class Parties:
         folder: Where the files are; made when there is the first.
         station: Whose parties they are.
         """
-        self._folder = folder / station.identity.name
+        # A bridge may have one name in both of its roles.
+        self._folder = (folder / GATEWAYS if station.identity.is_gateway else folder) / station.identity.name
         self._station = station
         self._written: dict[str, bytes] = {}
         self._changed = asyncio.Event()

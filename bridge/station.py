@@ -50,6 +50,7 @@ class Identity:
         name: Site or gateway name.
         is_gateway: Which of them.
         serves: A device's gateway; empty for a gateway.
+        shuns: Whom no site may be called like: the gateway that the same bridge serves as a device.
         software: Shown to the other end.
         machine: Tells machines with one card apart.
         store_id: Of the durable store.
@@ -58,6 +59,7 @@ class Identity:
     name: str
     is_gateway: bool
     serves: str = ""
+    shuns: str = ""
     software: str = ""
     machine: str = ""
     store_id: str = ""
@@ -337,6 +339,9 @@ class Station:
         return self.remotes.get(identity.serves) or self._new_remote(identity.serves)
 
     def _new_remote(self, name: str) -> Remote | None:
+        if name == self.identity.shuns:
+            self._say_once(name, f"{name} is passed over: that is our own gateway's name; give the site another one")
+            return None
         if len(self.remotes) >= MAX_REMOTES:
             self._say_once("too many", f"{MAX_REMOTES} sites are served already; {name} is passed over")
             return None

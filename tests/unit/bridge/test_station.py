@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from bridge.answers import PING
 from bridge.carrier import Carrier
 from bridge.envelope import Answer, Presence, Request, read, write
 from bridge.mqtt.topics import Address
+from bridge.parties import Parties
 from bridge.remote import MAX_INFO_BYTES, Remote, deflated
 from bridge.tasks import Tasks
 from edge.errors import Unreachable
@@ -210,6 +213,35 @@ async def test_sites_of_another_gateway_are_passed_over() -> None:
         air.publish("opaca/v1/board/st", write(Presence(on=1, ep=5, kind="container")))
         await settle()
         assert sorted(cloud.station.remotes) == ["barn", "board", "greenhouse"]
+
+
+async def test_a_site_called_like_our_own_gateway_does_not_take_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    """One bridge in both roles knows both by their names: what is for the one must not go to the other."""
+    async with joined() as (air, cloud, _):
+        cloud.station.identity = replace(cloud.station.identity, shuns="hq")
+        air.publish("opaca/v1/hq/st", write(Presence(on=1, ep=5)))
+        cloud.station.restore("hq", INFO)
+        await settle()
+        assert list(cloud.station.remotes) == ["greenhouse"]
+        assert caplog.text.count("that is our own gateway's name") == 1
+
+
+async def test_what_is_known_of_the_parties_of_each_role_is_kept_apart(tmp_path: Path) -> None:
+    air = Air()
+    async with Tasks() as tasks:
+        ends = [end(air, tasks, is_gateway=is_gateway, site="pi") for is_gateway in (False, True)]
+        for one, other in zip(ends, ("cloud", "shed"), strict=True):
+            one.station.identity = replace(one.station.identity, name="pi")
+            keeping = Parties(tmp_path, one.station)
+            await keeping.restore()
+            tasks.start(keeping.run(), "parties")
+            one.station.restore(other, INFO)
+        await until(lambda: len(list(tmp_path.rglob("*.json"))) == 2)
+        for one, other in zip(ends, ("cloud", "shed"), strict=True):
+            again = end(air, tasks, is_gateway=one.station.identity.is_gateway, site="pi").station
+            again.identity = replace(again.identity, name="pi")
+            await Parties(tmp_path, again).restore()
+            assert list(again.remotes) == [other]
 
 
 async def test_more_sites_than_there_is_room_for_are_named_and_passed_over(
