@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from edge.cli.boards_known import requires_auth, user_of
 from edge.cli.boards_token import first_token
 from edge.cli.failures import ExitCode, Failed
-from edge.cli.output import Output
+from edge.cli.output import Output, own_command
 from edge.cli.platform import ANSWER_S, Platform, call_platform, client_arguments
 from edge.cli.users_known import known_users
 from edge.config import environment, state_folder
@@ -82,9 +82,8 @@ async def _run(platform: Platform, output: Output, board: VirtualBoard, runs_on:
                 if line.startswith(_ATTACHED) and not told:
                     told.append(line.split()[-1])
                     if board.settings().get("push"):
-                        output.line(
-                            f"it sleeps and is not called; in another terminal: opaca-edge events -f /broadcast{at}"
-                        )
+                        follow = f"{own_command()} events -f /broadcast{at}"
+                        output.line(f"it sleeps and is not called; in another terminal: {follow}")
                     else:
                         tasks.create_task(_advise(platform, output, told[0], at), name="advice")
 
@@ -105,7 +104,7 @@ async def _advise(platform: Platform, output: Output, container_id: str, at: str
             needed = [name for name, parameter in action.parameters.items() if parameter.required]
             given = "".join(f" {name}=..." for name in needed)
             value = "" if needed else await _value(platform, action.name, agent.agent_id, container_id)
-            output.line(f"  opaca-edge invoke {action.name}{given} --agent {agent.agent_id}{at}{value}")
+            output.line(f"  {own_command()} invoke {action.name}{given} --agent {agent.agent_id}{at}{value}")
 
 
 async def _value(platform: Platform, action: str, agent_id: str, container_id: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from edge.cli.broker_files import write_secret
 from edge.cli.broker_init import make_broker
@@ -16,7 +13,7 @@ from edge.cli.broker_toml import device_toml, gateway_toml
 from edge.cli.containers_live import waiting
 from edge.cli.demo_parts import Part, Parts
 from edge.cli.failures import Failed
-from edge.cli.output import Output
+from edge.cli.output import Output, own_command
 from edge.errors import OpacaError
 from edge.transport.http import HttpClient, HttpTransport, Kind
 
@@ -193,11 +190,3 @@ async def _is(claim: Callable[[], Awaitable[bool]]) -> bool:
             return await claim()
     except (OpacaError, OSError):  # a time limit is an OSError
         return False
-
-
-def own_command() -> str:
-    """Return how this command is called in a second terminal of the same user."""
-    beside = Path(sys.executable).with_name("opaca-edge")
-    if shutil.which("opaca-edge") == str(beside):
-        return "opaca-edge"
-    return str(beside) if beside.exists() else f"{sys.executable} -m edge"

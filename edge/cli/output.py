@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from edge.cli.tables import layout, printable, printable_lines
@@ -108,3 +109,11 @@ def text_of(value: Any) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 agent`, `3 agents`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def own_command() -> str:
+    """Return how this command is called in a second terminal of the same user."""
+    beside = Path(sys.executable).with_name("opaca-edge")
+    if shutil.which("opaca-edge") == str(beside):
+        return "opaca-edge"
+    return str(beside) if beside.exists() else f"{sys.executable} -m edge"
