@@ -17,6 +17,7 @@ from bridge.config import BadBridge, BridgeConfig
 from bridge.envelope import Answer, Request
 from bridge.executor import Executor
 from bridge.gate import TokenGate
+from bridge.identity import Identity
 from bridge.joining import Joining
 from bridge.lanes import Lanes
 from bridge.local import LocalPlatform
@@ -26,7 +27,7 @@ from bridge.player import Player
 from bridge.proxy import PartyRoutes, Proxy
 from bridge.relay import Relay
 from bridge.remote import Remote
-from bridge.station import Identity, Station
+from bridge.station import Station
 from bridge.store import Store
 from bridge.streams import Streams
 from bridge.subscribe import Subscriptions

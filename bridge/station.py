@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bridge.answers import PING, Answers
 from bridge.calls import Calls
@@ -18,6 +18,7 @@ from bridge.carrier import Carrier
 from bridge.clock import tick_ms
 from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
 from bridge.executor import Executor
+from bridge.identity import Identity
 from bridge.large import Large
 from bridge.mqtt.client import Broker, Will
 from bridge.mqtt.driver import Connection, Incoming
@@ -40,29 +41,6 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 # Who is seen greets; nothing heard for so long, something is in the way.
 _HEARD_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who we are on a broker.
-
-    Attributes:
-        name: Site or gateway name.
-        is_gateway: Which of them.
-        serves: A device's gateway; empty for a gateway.
-        shuns: Whom no site may be called like: the gateway that the same bridge serves as a device.
-        software: Shown to the other end.
-        machine: Tells machines with one card apart.
-        store_id: Of the durable store.
-    """
-
-    name: str
-    is_gateway: bool
-    serves: str = ""
-    shuns: str = ""
-    software: str = ""
-    machine: str = ""
-    store_id: str = ""
 
 
 class Station:

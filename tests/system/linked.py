@@ -10,13 +10,14 @@ from pathlib import Path
 from bridge.access import Access
 from bridge.envelope import Answer, Request
 from bridge.executor import Executor
+from bridge.identity import Identity
 from bridge.mqtt.broker import access_text, password_line
 from bridge.mqtt.client import Broker, Will
 from bridge.mqtt.driver import Incoming
 from bridge.mqtt.link import Link, Manners
 from bridge.mqtt.topics import Topics
 from bridge.remote import Remote
-from bridge.station import Identity, Station
+from bridge.station import Station
 from bridge.tasks import Tasks
 from tests.system.brokers import Mosquitto
 from tests.system.joined import until

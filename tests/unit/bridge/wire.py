@@ -10,6 +10,7 @@ from typing import Any
 
 from bridge.access import Access
 from bridge.envelope import Answer, Request
+from bridge.identity import Identity
 from bridge.large import Large
 from bridge.mqtt.client import Broker
 from bridge.mqtt.driver import Incoming
@@ -17,7 +18,7 @@ from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link, LinkFigures
 from bridge.mqtt.topics import Topics
 from bridge.remote import Remote
-from bridge.station import Identity, Station
+from bridge.station import Station
 from bridge.streams import Streams
 from bridge.tasks import Tasks
 
