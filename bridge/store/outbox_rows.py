@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 # What one batch drops or explains at most; the next one goes on.
 _MOST_EXPIRED = 500
 _MOST_LOSSES = 64
+# The tag of a number whose message is lost.
+_LOST = 1
 # A full lane looks for what has expired this often.
 _SWEEP_EVERY_S = 1.0
 
@@ -152,8 +154,9 @@ class OutboxRows:
 
     def is_ours(self, transaction: Transaction, state: LaneState, up_to_seq: int, tag: int) -> bool:
         """Return whether a mark can be that of what was sent from this file; if not, it is an older copy."""
-        own = _tag(transaction, state, up_to_seq) if state.mark < up_to_seq <= state.last_seq else 0
-        if up_to_seq <= state.last_seq and (own == tag or not own or not tag):
+        own = _tag(transaction, state, up_to_seq) if state.mark < up_to_seq <= state.last_seq else _LOST
+        # What was sent may be lost by now; what is here was not lost before.
+        if up_to_seq <= state.last_seq and (own in (tag, _LOST) or not tag):
             return True
         log.error(
             "lane %s: %s acknowledges number %d, which was never sent from this store (its last one is %d): it was"
@@ -297,9 +300,9 @@ class OutboxRows:
 
 
 def _tag(transaction: Transaction, state: LaneState, seq: int) -> int:
-    """Return what tells a message from any other with its number: what it says, and when it was accepted; 0: lost."""
+    """Return what tells a message from any other with its number: what it says, and when it was accepted."""
     row = transaction.execute(outbox_statements(state.lane).one, (state.row(seq),)).fetchone()
     if row is None:
-        return 0
+        return _LOST
     route, body, extra, at_s = row
-    return zlib.crc32(b"%d %b\n%b\n%b" % (at_s, route.encode(), body or b"", extra or b"")) or 1
+    return max(zlib.crc32(b"%d %b\n%b\n%b" % (at_s, route.encode(), body or b"", extra or b"")), _LOST + 1)

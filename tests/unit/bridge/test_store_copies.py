@@ -17,8 +17,12 @@ from tests.unit.bridge.stores import ManualClock, drain, event, hand_over, opene
 M = Lane.MESSAGE
 
 
-async def _copied_back(home: Path, target: Store, clock: ManualClock) -> None:
-    """Leave a store that has sent 10 messages, 5 of them after the copy that it is replaced with."""
+async def _copied_back(home: Path, target: Store, clock: ManualClock, *, is_last_lost: bool = False) -> None:
+    """Leave a store that has sent 10 messages, 5 of them after the copy that it is replaced with.
+
+    Args:
+        is_last_lost: Whether the last one of them expired before that, and was reported.
+    """
     async with opened(home, clock) as source:
         await put_many(source, 5)
         await drain(source, target)
@@ -26,18 +30,22 @@ async def _copied_back(home: Path, target: Store, clock: ManualClock) -> None:
     clock.go(60)
     async with opened(home, clock) as source:
         for number in range(6, 11):
-            await source.outbox.put("there", M, event(number))
+            await source.outbox.put("there", M, event(number), 1.0 if is_last_lost and number == 10 else None)
+        clock.go(2)
         await drain(source, target)
     shutil.rmtree(home)
     shutil.copytree(home.with_name("copy"), home)
     clock.go(60)
 
 
+@pytest.mark.parametrize("is_last_lost", [False, True])
 @pytest.mark.parametrize("new", [3, 5, 12])
-async def test_a_file_that_was_copied_back_takes_another_name_and_loses_nothing(tmp_path: Path, new: int) -> None:
+async def test_a_file_that_was_copied_back_takes_another_name_and_loses_nothing(
+    tmp_path: Path, new: int, is_last_lost: bool
+) -> None:
     clock, home = ManualClock(), tmp_path / "home"
     async with opened(tmp_path / "cloud", clock) as target:
-        await _copied_back(home, target, clock)
+        await _copied_back(home, target, clock, is_last_lost=is_last_lost)
         async with opened(home, clock) as source:
             before = source.store_id
             for _ in range(new):  # 6, 7, ...: numbers that were given before, to messages that say the same
