@@ -27,7 +27,12 @@ _PUT = (
     "INSERT INTO dead (stream, seq, route, body, extra, size, replay, status, why, died_ms)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_OLDEST = "SELECT id, stream, size FROM dead ORDER BY id LIMIT 1"
+# Of the site with the largest share of both bounds: one whose messages are all refused costs no other its letters.
+_OLDEST = (
+    "SELECT dead.id, stream, size FROM dead JOIN streams ON number = stream WHERE site ="
+    " (SELECT site FROM dead JOIN streams ON number = stream GROUP BY site"
+    " ORDER BY count(*) * ? + sum(size) DESC LIMIT 1) ORDER BY dead.id LIMIT 1"
+)
 _LIST = (
     "SELECT dead.id, site, store, lane, seq, route, body, extra, status, why, died_ms FROM dead"
     " JOIN streams ON streams.number = dead.stream WHERE dead.id > ? ORDER BY dead.id LIMIT ?"
@@ -71,7 +76,7 @@ class DeadLetterRows:
         self._clock = clock
 
     def bury(self, transaction: Transaction, entry: Entry, status: int, why: str) -> None:
-        """Move an entry from the inbox here; where they become too many, the oldest are dropped, and counted."""
+        """Move an entry from the inbox here; of too many, the oldest of the site with most are dropped, and counted."""
         stream = self._ledger.by_number.get(entry.row_id >> SEQ_BITS)
         size = entry.size_bytes
         if stream is None or not self._inbox.remove(transaction, stream, entry.row_id, size):
@@ -81,8 +86,9 @@ class DeadLetterRows:
         values = (stream.number, entry.seq, event.route, event.body, event.extra(), size, entry.replay)
         transaction.execute(_PUT, (*values, status, why[:1000], self._clock.now_ms()))
         count, total = transaction.execute("SELECT count(*), sum(size) FROM dead").fetchone()
+        share_bytes = _MOST_BYTES // _MOST_LETTERS
         while count > 1 and (count > _MOST_LETTERS or total > _MOST_BYTES):
-            letter_id, number, letter_bytes = transaction.execute(_OLDEST).fetchone()
+            letter_id, number, letter_bytes = transaction.execute(_OLDEST, (share_bytes,)).fetchone()
             transaction.execute("DELETE FROM dead WHERE id = ?", (letter_id,))
             count, total = count - 1, total - letter_bytes
             of = self._ledger.by_number.get(number, stream)

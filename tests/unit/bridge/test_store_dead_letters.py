@@ -13,9 +13,9 @@ M = Lane.MESSAGE
 ODD = Event("POST /send/lamp", b'"odd"', {"forward": "false"}, {"ContainerLoginToken": "x"})
 
 
-async def killed(store: Store, seq: int, what: Event = ODD) -> Entry:
+async def killed(store: Store, seq: int, what: Event = ODD, site: str = "here") -> Entry:
     """Take an event and have it refused."""
-    await store.inbox.take("here", "s1", M, Batch(seq - 1, seq, [Numbered(seq, what)]))
+    await store.inbox.take(site, "s1", M, Batch(seq - 1, seq, [Numbered(seq, what)]))
     (entry,) = await store.inbox.claim(1)
     await store.inbox.dead(entry, 400, "the lamp takes numbers")
     return entry
@@ -90,3 +90,17 @@ async def test_large_letters_are_bounded_by_their_bytes(tmp_path: Path, monkeypa
         assert [letter.seq for letter in await store.dead_letters.list()] == [3, 4]
         await killed(store, 5, event(5, size_bytes=10_000))
         assert [letter.seq for letter in await store.dead_letters.list()] == [5]
+
+
+async def test_a_site_whose_messages_are_all_refused_pushes_out_only_its_own_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "_MOST_LETTERS", 5)
+    async with opened(tmp_path) as store:
+        await killed(store, 1, site="home")
+        await killed(store, 2, site="home")
+        for seq in range(1, 11):
+            await killed(store, seq, site="flood")
+        kept = [(letter.site, letter.seq) for letter in await store.dead_letters.list()]
+        assert kept == [("home", 1), ("home", 2), ("flood", 8), ("flood", 9), ("flood", 10)]
+        assert (await store.figures()).lanes["flood", M].missed == {"dead letters full": 7}
