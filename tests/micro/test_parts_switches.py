@@ -216,3 +216,8 @@ def test_deep_sleep_ends_when_the_pin_moves(workbench: Workbench) -> None:
     assert done.returncode == SLEEP_EXIT
     woken = "import machine\nprint(machine.wake_reason() == machine.PIN_WAKE)\n"
     assert workbench.end(woken, reset_cause="deepsleep").stdout.strip() == "True"
+
+
+def test_a_program_may_ask_how_much_memory_is_left(workbench: Workbench) -> None:
+    [free_bytes] = workbench.run("import gc, machine\ngc.collect()\nprint(gc.mem_free())\n")
+    assert free_bytes > 10_000
