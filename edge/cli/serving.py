@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 import logging
 import signal
@@ -97,8 +98,25 @@ def set_up_log(level: LogLevel) -> None:
         logging.setLogRecordFactory(_with_priority)
     else:
         form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    logging.basicConfig(level=level.value, format=form, datefmt="%H:%M:%S", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainLines(form, datefmt="%H:%M:%S"))
+    logging.basicConfig(level=level.value, handlers=[handler])
     logging.captureWarnings(True)
+
+
+class PlainLines(logging.Formatter):
+    """Writes messages so that whatever others have put into them is neither a line of its own nor a command."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines: further ones are indented, what would control a terminal is shown as an escape."""
+        message = record.getMessage()
+        if message.isprintable():
+            return super().format(record)
+        from edge.cli.tables import printable_lines
+
+        plain = copy.copy(record)
+        plain.msg, plain.args = printable_lines(message).replace("\n", "\n    "), None
+        return super().format(plain)
 
 
 def _with_priority(*args: object, **kwargs: object) -> logging.LogRecord:
