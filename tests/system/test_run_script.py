@@ -51,10 +51,25 @@ def test_what_it_says_to_try_works(tmp_path: Path, unused_tcp_port: int) -> None
         for command in commands:
             if "-N" in command:
                 command += " -s | head -n 1"
-            environment = os.environ | {"OPACA_EDGE_URL": f"http://127.0.0.1:{unused_tcp_port}"}
-            done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True)
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
             assert done.returncode == 0
             assert "memory" in done.stdout or "GetMemory" in done.stdout, command
+
+
+def test_where_callers_must_log_in_it_says_how_and_what_works_then(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "REQUIRE_AUTH": "true",
+        "PLATFORM_ADMIN_PWD": "right",
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with _started(tmp_path, unused_tcp_port) as process:
+        login, agents, invoke, stream = re.findall(r"^  (\S+ .*?) {2,}", _greeting(process), re.MULTILINE)
+        for command in (f"{login} --password-stdin <<<right", agents, invoke, f"{stream} | head -n 1"):
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
