@@ -259,7 +259,8 @@ class Operation:
         self._check_known(site)
         text = request.query.text("seq")
         seq = None if text is None else _whole(text, "the number of a message, from 1")
-        return json_reply(await self._store.outbox.drop(site, lane, seq))
+        end = self._store.inbox if request.query.boolean("received", False) else self._store.outbox
+        return json_reply(await end.drop(site, lane, seq))
 
 
 def _link(station: Station) -> LinkStatus:

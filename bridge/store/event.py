@@ -69,7 +69,7 @@ class Loss:
 
     Attributes:
         lane: Theirs.
-        why: `full`, `disk`, `expired`, `dropped`, `forgotten`, `damaged`, ...
+        why: `full`, `disk`, `expired`, `dropped`, `damaged`, ...
         first_seq: The first.
         last_seq: The last.
         size_bytes: How much it was.

@@ -166,11 +166,14 @@ class Inbox:
 
         return await self._writer.run(revive, self._add_revived) is not None
 
-    async def forget(self, site: str) -> int:
-        """Remove all that waits from a site, counted for it as expired; marks stay. Return how many that were."""
+    async def drop(self, site: str, lane: Lane, seq: int | None = None) -> int:
+        """Remove what waits in a site's lane to be played, or what has a number; return how many that were.
+
+        It is counted for the site as expired; marks stay. What is being played may have its effect all the same.
+        """
 
         def drop(transaction: Transaction) -> list[int]:
-            return self._rows.drop(transaction, site)
+            return self._rows.drop(transaction, site, lane, seq)
 
         gone = await self._writer.run(drop, self._schedule.forget)
         return len(gone)

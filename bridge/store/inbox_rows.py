@@ -158,19 +158,25 @@ class InboxRows:
         if stream is not None and self.remove(transaction, stream, entry.row_id, entry.size_bytes):
             stream.played += 1
 
-    def drop(self, transaction: Transaction, site: str) -> list[int]:
-        """Remove all that waits from a site, counted as expired; return their IDs."""
+    def drop(self, transaction: Transaction, site: str, lane: Lane, seq: int | None) -> list[int]:
+        """Remove what waits in a site's lane, or what has a number, counted as expired; return their IDs."""
         gone: list[int] = []
+        if seq is not None and not 0 < seq <= LAST_SEQ:
+            return gone
+        after, last = (0, LAST_SEQ) if seq is None else (seq - 1, seq)
         for stream in self._ledger.streams_of(site):
-            ask = inbox_statements(stream.lane)
-            span = (row_id(stream.number, 0), row_id(stream.number, LAST_SEQ))
-            gone += [row[0] for row in transaction.execute(ask.oldest, (*span, LAST_SEQ))]
-            transaction.execute(ask.delete, span)
-            if stream.count:
+            if stream.lane is not lane:
+                continue
+            ask, span = inbox_statements(lane), (row_id(stream.number, after), row_id(stream.number, last))
+            count, size = transaction.execute(ask.total, span).fetchone()
+            if count:
+                gone += [row[0] for row in transaction.execute(ask.oldest, (*span, LAST_SEQ))]
+                transaction.execute(ask.delete, span)
                 transaction.touch(stream, is_written=True)
-                self._losses.count(transaction, ("in", site, stream.lane, "dropped"), stream.count, stream.size_bytes)
-                stream.expired += stream.count
-                stream.count = stream.size_bytes = 0
+                self._losses.count(transaction, ("in", site, lane, "dropped"), count, size)
+                stream.expired += count
+                stream.count -= count
+                stream.size_bytes -= size
         return gone
 
     def remove(self, transaction: Transaction, stream: StreamState, identity: int, size: int) -> bool:

@@ -17,7 +17,7 @@ from bridge.store.transaction import Transaction
 log = logging.getLogger(__name__)
 
 # Why a message that was accepted may not come. What others say besides is counted as one: each is a row, for ever.
-REASONS = frozenset({"damaged", "disk", "dropped", "expired", "forgotten", "full", "too large", "unreadable"})
+REASONS = frozenset({"damaged", "disk", "dropped", "expired", "full", "too large", "unreadable"})
 OTHER = "other"
 
 # Losses of one kind that follow each other within this are one burst, and told once.

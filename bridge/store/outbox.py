@@ -134,10 +134,6 @@ class Outbox:
 
         return await self._writer.run(drop)
 
-    async def forget(self, site: str) -> int:
-        """Drop what waits for a site that is gone; its numbers go on, should it come back. Return how many."""
-        return sum([await self.drop(site, lane, why="forgotten") for lane in Lane])
-
     async def list(self, site: str, lane: Lane, after_seq: int = 0, most: int = 100) -> list[tuple[int, int, Event]]:
         """Return what waits: its number, when it was accepted (Unix ms, by the clock of then), and the event."""
 

@@ -19,11 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", metavar="SITE", help="what waits to be sent to a site, with --lane")
     parser.add_argument("--lane", choices=LANES, help="the lane")
     parser.add_argument("--number", metavar="N", type=int, help="one message of the lane only")
+    parser.add_argument(
+        "--received", action="store_true", help="what came from the site and waits to be played, instead"
+    )
     bridge_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Drop messages; what waited to be sent is reported to the other end as lost."""
+    """Drop messages; what waited to be sent, or to be played, is reported to the other end."""
     if (arguments.site is None) != (arguments.lane is None):
         raise Failed("--site and --lane belong together", ExitCode.USAGE)
     if arguments.site is not None and arguments.id:
@@ -33,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.site is not None:
             path = f"/_bridge/queue/{quote(arguments.site, safe='')}/{quote(arguments.lane, safe='')}"
             query = [] if arguments.number is None else [("seq", str(arguments.number))]
+            query += [("received", "true")] if arguments.received else []
             dropped = int(await platform.transport.request("DELETE", path, query))
             _tell(dropped, output)
             return

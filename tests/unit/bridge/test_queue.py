@@ -15,7 +15,7 @@ import pytest
 from bridge.gate import TokenGate
 from bridge.operation import Operation
 from bridge.proxy import PartyRoutes
-from bridge.store import Batch, Lane, Numbered, Store
+from bridge.store import Batch, Fate, Lane, Numbered, Store
 from edge.cli.main import main
 from edge.http.dispatch import Dispatcher
 from edge.http.limits import Limits
@@ -96,3 +96,26 @@ async def test_one_message_that_waits_is_dropped_by_its_number_and_nothing_by_a_
         assert desk.store.outbox.waiting("elsewhere")[M] == 3
         assert (await desk.command("drop", *lane, "--number", "2"))[1] == {"dropped": 1}
         assert (await desk.command("drop", *lane))[1] == {"dropped": 2}
+
+
+async def test_what_is_tried_again_and_again_can_be_dropped_so_that_what_waits_behind_it_is_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(tmp_path, capsys) as desk:
+        store, lane = desk.store, ("--site", "home", "--lane", "message")
+        await store.inbox.take("home", "s", M, Batch(0, 3, [Numbered(seq, event(seq)) for seq in (1, 2, 3)]))
+        await put_many(store, 2, site="home")
+        (entry,) = await store.inbox.claim(10)
+        await store.inbox.again(entry, 0.0, "502: poison")
+        (shown,) = (await desk.command("queue"))[1]["retried"]
+        assert (shown["site"], shown["lane"], shown["seq"], shown["behind"]) == ("home", "message", 1, 2)
+        (entry,) = await store.inbox.claim(10)  # while it is played once more
+        assert await desk.command("drop", *lane, "--received", "--number", "1") == (0, {"dropped": 1}, "")
+        await store.inbox.again(entry, 0.0, "502: poison")
+        (entry,) = await store.inbox.claim(10)
+        assert entry.seq == 2
+        await store.inbox.done(entry)
+        assert await desk.command("drop", *lane, "--received") == (0, {"dropped": 1}, "")
+        assert store.outbox.waiting("home")[M] == 2
+        assert store.inbox.fate("home", "s", M) == Fate(3, played=1, expired=2)
+        assert (await store.figures()).lanes["home", M].missed == {"dropped": 2}

@@ -236,11 +236,12 @@ async def test_a_copied_store_can_become_another_one_and_loses_nothing(tmp_path:
         assert len(await play(target)) == 12
 
 
-async def test_a_site_that_is_forgotten_leaves_its_marks(tmp_path: Path) -> None:
+async def test_what_is_dropped_by_hand_leaves_its_marks(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.inbox.take("here", "s1", M, batch_of(1, 3))
         (entry,) = await store.inbox.claim(1)
-        assert await store.inbox.forget("here") == 3
+        assert await store.inbox.drop("elsewhere", M) == await store.inbox.drop("here", Lane.ALARM) == 0
+        assert await store.inbox.drop("here", M) == 3
         await store.inbox.done(entry)
         assert await store.inbox.claim(1) == []
         assert (await store.inbox.take("here", "s1", M, batch_of(1, 3))).mark == 3

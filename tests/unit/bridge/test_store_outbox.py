@@ -286,19 +286,20 @@ async def test_what_is_buffered_and_does_not_fit_is_accounted_for(tmp_path: Path
         assert [(loss.why, loss.first_seq, loss.last_seq) for loss in batch.losses] == [("full", 4, 5)]
 
 
-async def test_one_message_or_all_of_a_site_can_be_dropped_and_are_reported(tmp_path: Path) -> None:
+async def test_one_message_or_all_of_a_lane_can_be_dropped_and_are_reported(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await put_many(store, 5)
         await put_many(store, 2, Lane.ALARM)
         assert [seq for seq, _, _ in await store.outbox.list("there", M)] == [1, 2, 3, 4, 5]
         assert await store.outbox.drop("there", M, 2) == 1
         assert await store.outbox.drop("there", M, 2) == 0
-        assert await store.outbox.forget("there") == 6
+        assert await store.outbox.drop("there", M) == 4
+        assert store.outbox.waiting("there")[Lane.ALARM] == 2
         batch = await store.outbox.batch("there", M, 0)
         assert [(loss.why, loss.first_seq, loss.last_seq) for loss in batch.losses] == [
-            ("forgotten", 1, 1),
+            ("dropped", 1, 1),
             ("dropped", 2, 2),
-            ("forgotten", 3, 5),
+            ("dropped", 3, 5),
         ]
         assert await store.outbox.put("there", M, event()) == 6
 
