@@ -1,4 +1,4 @@
-"""`bridge drop`: forget what was refused, or what waits."""
+"""`bridge drop`: forget what was refused, or what waits to be sent or to be played."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", metavar="SITE", help="what waits to be sent to a site, with --lane")
     parser.add_argument("--lane", choices=LANES, help="the lane")
     parser.add_argument("--number", metavar="N", type=int, help="one message of the lane only")
-    parser.add_argument(
-        "--received", action="store_true", help="what came from the site and waits to be played, instead"
-    )
+    parser.add_argument("--received", action="store_true", help="instead, what came from it and waits to be played")
     bridge_arguments(parser)
 
 

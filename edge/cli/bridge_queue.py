@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
             output.line("")
             output.table(_RETRIED, [_retried_row(each) for each in queue.retried])
             output.note("refused with 401, 403 or 404 they are tried for ten minutes, and are dead letters then")
+            output.note("opaca-edge bridge drop --received --site SITE --lane LANE --number N forgets one")
         if queue.refused:
             output.line("")
             output.table(
