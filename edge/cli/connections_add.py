@@ -6,9 +6,10 @@ import argparse
 import sys
 
 from edge.cli.connections_known import answer_of, manage
-from edge.cli.failures import ExitCode, Failed
+from edge.cli.failures import ExitCode, Failed, failure_of
 from edge.cli.output import Output
 from edge.cli.platform import Platform, call_platform, client_arguments
+from edge.errors import RemoteError
 from edge.model.requests import ConnectionRequest
 
 # A platform that connects back is asked twice.
@@ -33,7 +34,10 @@ def run(arguments: argparse.Namespace) -> None:
     wish = ConnectionRequest(url=arguments.platform, connect_back=arguments.connect_back, token=token_of(arguments))
 
     async def connect(platform: Platform, output: Output) -> None:
-        is_new = answer_of(await manage(platform, "POST", wish, _ANSWER_S))
+        try:
+            is_new = answer_of(await manage(platform, "POST", wish, _ANSWER_S))
+        except RemoteError as error:
+            raise _with_advice(error, arguments.platform) from error
         if output.is_json:
             output.json(is_new)
         elif is_new:
@@ -43,6 +47,14 @@ def run(arguments: argparse.Namespace) -> None:
             output.line(f"{arguments.platform} was connected already, or is the platform itself{more}")
 
     call_platform(arguments, connect)
+
+
+def _with_advice(error: RemoteError, url: str) -> RemoteError | Failed:
+    """Say how to log in where the other platform wants to know who is calling."""
+    if error.cause is None or error.cause.cause is None or error.cause.cause.status != 401:
+        return error
+    advice = f'log in there with "opaca-edge login --url {url}", then do this again with --logged-in'
+    return Failed(f"{failure_of(error, url).message}\n  {advice}")
 
 
 def token_of(arguments: argparse.Namespace) -> str | None:

@@ -100,7 +100,11 @@ async def test_add_says_why_not(platform: StandIn, command: Command) -> None:
     platform.answers["POST /connections"] = (502, {"statusCode": 502, "message": f"{URL} answered 401", "cause": cause})
     ran = await command("connections", "add", URL)
     assert ran.code == 1
-    assert ran.err.splitlines() == [f"error: {URL} answered 401", "  because: Missing Token."]
+    assert ran.err.splitlines() == [
+        f"error: {URL} answered 401",
+        "  because: Missing Token.",
+        f'  log in there with "opaca-edge login --url {URL}", then do this again with --logged-in',
+    ]
 
 
 async def test_an_empty_token_is_wrong_usage(
