@@ -18,6 +18,8 @@ from bridge.whole_file import write_whole
 log = logging.getLogger(__name__)
 
 _SUFFIX = ".json"
+# One that changes all the time wears out no card.
+_GATHERED_S = 1.0
 
 
 class Parties:
@@ -46,6 +48,7 @@ class Parties:
         """Write what changes, for as long as the bridge runs."""
         while True:
             await self._changed.wait()
+            await asyncio.sleep(_GATHERED_S)
             self._changed.clear()
             known = {name: remote.info for name, remote in self._station.remotes.items() if remote.info is not None}
             for name, info in known.items():

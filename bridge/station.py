@@ -81,6 +81,7 @@ class Station:
         self._hash = ""
         self._said: set[str] = set()
         self._twins = Twins()
+        self._listening: dict[str, asyncio.Task[None]] = {}
         self.passed_over = 0
         self.problem = ""
         manners = Manners(
@@ -223,7 +224,9 @@ class Station:
         remote.calls.ask_again()
         for carrier in self.carriers:
             carrier.came(remote)
-        self._tasks.start(self._listen(remote, self._epoch), f"listen to {remote.name}")
+        if before := self._listening.get(remote.name):
+            before.cancel()
+        self._listening[remote.name] = self._tasks.start(self._listen(remote, self._epoch), f"listen to {remote.name}")
 
     def _left(self, remote: Remote) -> None:
         """What was under way over its connection, or ours, is gone."""
@@ -360,6 +363,8 @@ class Station:
         self._twins.forget(remote.name)
         remote.removed()
         del self.remotes[remote.name]
+        if listening := self._listening.pop(remote.name, None):
+            listening.cancel()
         self._left(remote)
         for tell in self.on_gone:
             tell(remote)

@@ -40,7 +40,7 @@ class Twins:
         self._seen: dict[str, _Seen] = {}
 
     def saw(self, name: str, presence: Presence) -> str:
-        """Take note of a presence; returns what is wrong if two take turns, else nothing."""
+        """Take note of a presence; returns what is wrong if two begin to take turns, else nothing."""
         who, now_s = (presence.m, presence.st), self._monotonic_s()
         if not presence.on or who == ("", ""):
             return ""
@@ -54,8 +54,9 @@ class Twins:
         seen.before, seen.last, seen.changed_s = seen.last, who, now_s
         if not is_turn:
             return ""
+        is_known = self.problem(name) != ""
         seen.turn_s, seen.problem = now_s, _complaint(name, seen.last, seen.before)
-        return seen.problem
+        return "" if is_known else seen.problem
 
     def problem(self, name: str) -> str:
         """Return what is wrong with a name, if it still is."""

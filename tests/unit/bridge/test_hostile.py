@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import string
@@ -219,6 +220,22 @@ async def test_names_that_are_kept_are_short_whatever_a_site_says(tmp_path: Path
         await until(lambda: cloud.end.station.passed_over == 5)
         assert not cloud.end.played
         assert long not in repr([*cloud.store.inbox.all_taken(SITE), cloud.end.other.presence])
+        await can_still_work(cloud, home)
+
+
+async def test_a_site_that_is_somebody_else_all_the_time_takes_no_memory_and_fills_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with both(tmp_path) as (air, cloud, home):
+        tasks = len(asyncio.all_tasks())
+        for number in range(1000):
+            air.publish(f"opaca/v1/{SITE}/st", write(Presence(on=1, ep=number + 1, m="ab"[number % 2])))
+            if number % 10 == 0:
+                await settle()
+        await settle()
+        assert len(asyncio.all_tasks()) < tasks + 20
+        assert cloud.end.station.problem_with(cloud.end.other).startswith("two machines")
+        assert len(caplog.records) < 100
         await can_still_work(cloud, home)
 
 
