@@ -238,8 +238,12 @@ class _End:
     async def _send_next(self) -> bool:
         """Send one batch of the first lane that has one; False if none has."""
         for lane in Lane:
-            if await self._send_of(lane):
-                return True
+            try:
+                if await self._send_of(lane):
+                    return True
+            except NotStored as error:  # the disk takes not even the account of what is lost; other lanes go on
+                self._ways[lane].not_before_s = asyncio.get_running_loop().time() + _PAUSE_S
+                self.remote.complain(f"lane {lane.word} waits: {error.message}")
         return False
 
     async def _send_of(self, lane: Lane) -> bool:

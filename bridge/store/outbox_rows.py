@@ -168,7 +168,8 @@ class OutboxRows:
     def acknowledge(self, transaction: Transaction, state: LaneState, up_to_seq: int, fate: Fate | None) -> bool:
         """Move the mark, in memory; return whether there is something to delete later.
 
-        A fate alone is stored with what is written next: it is told again, and a card wears.
+        Nothing is written before that: what is lost of this is told again, a card wears, and a disk that is full must
+        not keep what waits from being sent.
         """
         is_news = False
         if up_to_seq > state.mark:
@@ -181,7 +182,7 @@ class OutboxRows:
             state.size_bytes -= size
             is_news = True
         if fate is not None and fate != state.fate and fate.seq >= state.fate.seq:
-            transaction.touch(state, is_written=is_news)
+            transaction.touch(state)
             state.fate = fate
         return is_news
 

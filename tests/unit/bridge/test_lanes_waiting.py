@@ -8,8 +8,8 @@ import pytest
 
 from bridge import player, relay
 from bridge.envelope import Mark, read
-from tests.unit.bridge.places import both, have_met, hurry, place
-from tests.unit.bridge.stores import DAY_MS, ManualClock
+from tests.unit.bridge.places import all_is_told, both, have_met, hurry, place
+from tests.unit.bridge.stores import DAY_MS, HOUR_S, ManualClock
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -103,3 +103,24 @@ async def test_what_is_wrong_with_a_lane_is_shown_at_a_site_that_was_removed_and
         home.target.refuses("POST /broadcast/orders", 502)
         await cloud.broadcast_all("orders", 3)
         await until(lambda: "takes nothing now" in cloud.end.other.problem, 20)
+
+
+async def test_a_disk_that_cannot_even_note_a_loss_stops_that_lane_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    async with both(tmp_path, clock=clock) as (_, cloud, home):
+        home.end.link.down()
+        await until(lambda: not cloud.end.other.is_there)
+        await cloud.broadcast_all("orders", 3)
+        clock.go(2 * HOUR_S)
+        await cloud.broadcast_all("alarm-frost", 500)
+        await cloud.store._writer.run(lambda transaction: transaction.execute("PRAGMA query_only=ON").fetchall())
+        home.end.link.up()
+        await until(lambda: len(home.heard("alarm-frost")) == 500, 30)
+        assert cloud.end.other.problem.startswith("lane message waits: the bridge cannot keep this")
+        await cloud.store._writer.run(lambda transaction: transaction.execute("PRAGMA query_only=OFF").fetchall())
+        await all_is_told(cloud)
+        assert (await cloud.figures()).lost == {"expired": 3}
+        await until(lambda: cloud.end.other.problem == "", 20)
+    assert not [record for record in caplog.records if "is started again" in record.message]
