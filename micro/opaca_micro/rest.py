@@ -1,6 +1,7 @@
 """The REST face, behind a guard, so that no caller can end the program or take its memory."""
 
 import asyncio
+import errno
 import gc
 import select
 import socket
@@ -23,6 +24,7 @@ _READ_MS = 5000
 _CROWDED_MS = 150
 _WRITE_MS = 10000
 _DROP_MS = 1000
+_QUIET_MS = 1000
 
 # Bytes: dropped at most; sent at once; to be free before another is served beside one, and beside a body.
 _DROPPED = 16384
@@ -108,6 +110,11 @@ class Rest:
             if one.limit_ms:
                 limit_ms = min(one.limit_ms, crowded_ms) if is_crowded and one.is_reading else one.limit_ms
                 if passed_ms(one.since) > limit_ms:
+                    one.task.cancel()
+            elif one.is_live and passed_ms(one.since) > _QUIET_MS:
+                # A stream may have nothing to say for hours, and few can be followed at a time.
+                one.since = ticks_ms()
+                if one.is_left():
                     one.task.cancel()
 
     async def _accept(self, listener):
@@ -215,6 +222,13 @@ class _Connection:
         """Return what the caller sent, as soon as there is something; empty when it has gone."""
         await _readable(self.link)
         return self.link.recv(most_bytes)
+
+    def is_left(self):
+        """Tell whether the caller has gone; what it says after its request is dropped."""
+        try:
+            return not self.link.recv(_PIECE)
+        except OSError as error:
+            return error.args[0] != errno.EAGAIN
 
     async def write(self, status, content_type, body):
         """Answer; pieces of a generator are gathered, what follows on a live stream is sent as it comes."""
