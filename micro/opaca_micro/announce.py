@@ -93,8 +93,8 @@ class Announcer:
         if self._is_due():
             try:
                 is_done, is_refused = await self._speak()
-            except (OSError, MemoryError) as error:
-                is_done = False
+            except (OSError, MemoryError, ValueError) as error:  # the last one: an answer that is no text
+                is_done, self._is_changed = False, True
                 self._say("cannot be reached: " + (str(error) or type(error).__name__))
         if is_done:
             if self._trouble:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -193,6 +196,62 @@ def test_a_board_tells_of_changes(home: Home, make_board: MakeBoard) -> None:
 def offered(home: Home, container_id: str) -> list[str]:
     """Return the actions that a board has according to its platform."""
     return [action["name"] for action in home.containers()[container_id]["agents"][0]["actions"]]
+
+
+CHANGED_ONCE = """
+import asyncio, os
+
+@climate.job
+async def change():
+    while "go" not in os.listdir():
+        await asyncio.sleep(0.1)
+    climate.changed()
+    await asyncio.sleep(3600)
+
+board.run(climate)
+"""
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """A platform that says something odd when first attached to, and nothing when first told of a change."""
+
+    told: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.told.append(self.path)
+        notified = self.told.count("/containers/notify")
+        if notified == 1 and self.path == "/containers/notify":
+            return
+        answer = (
+            b"true" if self.path == "/containers/notify" else b"an-id" if self.told.count(self.path) > 1 else b"\xff"
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_a_change_that_did_not_arrive_is_told_again(interpreter: str, tmp_path: Path, built: Path) -> None:
+    Forgetful.told.clear()
+    haste = HASTE.replace("silence_ms = 1000", "silence_ms = 600000")
+    board = VirtualBoard(interpreter, built, tmp_path / "board", haste + CLIMATE + CHANGED_ONCE)
+    with HTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        board.set(platform=f"http://127.0.0.1:{server.server_port}")
+        try:
+            board.start()
+            board.attached_id()
+            board.write("go", "")
+            board.until(lambda: Forgetful.told.count("/containers/notify") >= 2, "the change is told again", 20)
+            assert "announcer failed" not in board.log
+        finally:
+            board.stop()
+            server.shutdown()
 
 
 def test_what_an_agent_broadcasts_reaches_the_platforms_others(home: Home, make_board: MakeBoard) -> None:
