@@ -11,6 +11,8 @@ from opaca_micro.http import address_of
 _TO_1970 = 2208988800
 _TO_2000 = 3155673600
 _LIMIT_MS = 3000
+# In February 2036 the seconds begin anew at 0 (RFC 4330, 3): what lies before 2024 means a time after that.
+_YEAR_2024 = 3913056000
 
 
 async def set_clock(host, network, udp_port=123):
@@ -50,7 +52,11 @@ async def ask(host, network, udp_port=123):
             await asyncio.sleep(0.05)
     finally:
         link.close()
-    # Stratum 0 says "I do not know", 16 "not synchronised".
-    if len(answer) < 48 or not 0 < answer[1] < 16:
+    # Stratum 0 says "I do not know", 16 "not synchronised", as do the first two bits; the last three are a server's.
+    is_answer = len(answer) >= 48 and answer[0] & 7 == 4 and answer[0] < 0xC0 and 0 < answer[1] < 16
+    seconds = int.from_bytes(answer[40:44], "big") if is_answer else 0
+    if not seconds:
         raise OSError("no time from " + host)
-    return int.from_bytes(answer[40:44], "big") - (_TO_1970 if time.gmtime(0)[0] == 1970 else _TO_2000)
+    if seconds < _YEAR_2024:
+        seconds += 1 << 32
+    return seconds - (_TO_1970 if time.gmtime(0)[0] == 1970 else _TO_2000)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -298,10 +299,24 @@ def test_the_time_is_asked_of_a_time_server(workbench: Workbench) -> None:
         assert workbench.run(CLOCK.replace("PORT", str(udp_port))) == [True, True]
 
 
-@pytest.mark.parametrize("stratum", [0, 16])
-def test_a_server_that_does_not_know_the_time_is_not_believed(workbench: Workbench, stratum: int) -> None:
-    with answering(lambda query: bytes([0x1C, stratum]) + bytes(46)) as udp_port:
+@pytest.mark.parametrize(
+    "begin", [b"\x1c\x00", b"\x1c\x10", b"\xdc\x02", b"\x1b\x02"], ids=["0", "16", "alarm", "no server"]
+)
+def test_a_server_that_does_not_know_the_time_is_not_believed(workbench: Workbench, begin: bytes) -> None:
+    with answering(lambda query: begin + bytes(38) + struct.pack(">II", 4_000_000_000, 0)) as udp_port:
         assert workbench.run(CLOCK.replace("PORT", str(udp_port))) == ["no time from 127.0.0.1"]
+
+
+def test_an_answer_without_a_time_is_none(workbench: Workbench) -> None:
+    with answering(lambda query: b"\x1c\x02" + bytes(46)) as udp_port:
+        assert workbench.run(CLOCK.replace("PORT", str(udp_port))) == ["no time from 127.0.0.1"]
+
+
+def test_the_time_goes_on_after_2036(workbench: Workbench) -> None:
+    ask = "import asyncio\nfrom opaca_micro import ntp\nprint(asyncio.run(ntp.ask('127.0.0.1', None, PORT)))\n"
+    with answering(lambda query: b"\x1c\x02" + bytes(38) + struct.pack(">II", 86_400, 0)) as udp_port:
+        (seconds,) = workbench.run(ask.replace("PORT", str(udp_port)))
+    assert datetime.fromtimestamp(seconds, UTC).isoformat() == "2036-02-08T06:28:16+00:00"
 
 
 def test_nobody_waits_for_the_time(workbench: Workbench) -> None:
