@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
         for site in removed:
             output.line(f"{site} may not connect any more")
         for site in remembered:
-            output.note(f"{site} stays among the sites that the gateway shows, as the broker could not be told")
+            output.note(f"{site} stays among the sites that the gateway shows: {_way_out(files, site)}")
     if missing:
         raise Failed(f"the broker knows no {', '.join(missing)}; it knows {', '.join(sorted(files.users)) or 'nobody'}")
 
@@ -44,3 +44,15 @@ def _is_forgotten(files: BrokerFiles, site: str) -> bool:
     password = files.add(site, is_gateway=False)
     files.write()
     return files.process_id() is not None and say_gone(files, site, password)
+
+
+def _way_out(files: BrokerFiles, site: str) -> str:
+    """Return why the broker could not be told, and what helps."""
+    if not files.facts.get("ca"):
+        return f"the broker could not be told; broker add {site}, and remove again while it runs, has it forgotten"
+    from bridge.envelope import Presence, write
+    from bridge.mqtt.topics import Topics
+
+    topic = Topics(files.facts.get("root", "opaca")).own(site, "st")
+    gone = write(Presence(on=0, ep=0, gone=1)).decode()
+    return f"only its own certificate may say that it is gone; as the gateway, mosquitto_pub -r -t {topic} -m '{gone}'"

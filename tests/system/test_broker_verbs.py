@@ -106,3 +106,19 @@ def test_a_port_that_is_none_is_said_before_anything_is_written(desk: Desk, port
 
 def test_removing_names_what_is_not_there(desk: Desk) -> None:
     assert "knows no nobody" in desk.edge("broker", "remove", "nobody", "--folder", str(desk.broker), expect=1)
+
+
+def test_removing_without_a_running_broker_says_how_the_gateway_is_told_all_the_same(open_folder: Path) -> None:
+    desk = Desk(open_folder)
+    words = ("--folder", str(desk.broker))
+    desk.edge("broker", "init", *words, "--port", str(desk.port), "--no-start")
+    desk.edge("broker", "add", "home", *words)
+    said = desk.edge("broker", "remove", "home", *words)
+    assert "home may not connect any more" in said
+    assert "the gateway shows: the broker could not be told; broker add home, and remove again while it runs" in said
+    (desk.folder / "ca.pem").touch()
+    facts = json.loads((desk.broker / "broker.json").read_text())
+    (desk.broker / "broker.json").write_text(json.dumps({**facts, "ca": str(desk.folder / "ca.pem")}))
+    desk.edge("broker", "add", "home", *words)
+    said = desk.edge("broker", "remove", "home", *words)
+    assert """mosquitto_pub -r -t opaca/v1/home/st -m '{"on":0,"ep":0,"gone":1}'""" in said
