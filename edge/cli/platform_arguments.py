@@ -12,7 +12,9 @@ def platform_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the settings that can be given as arguments; all others are variables or keys of the file."""
     parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (else OPACA_EDGE_CONFIG, "
                         "else /etc/opaca-edge.toml, else ./opaca-edge.toml)")  # fmt: skip
-    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (HOST; 127.0.0.1)")
+    parser.add_argument(
+        "--host", metavar="ADDRESS", help="address to listen on (HOST; 127.0.0.1, with REQUIRE_AUTH 0.0.0.0)"
+    )
     parser.add_argument("--port", metavar="PORT", help="where to listen, 0 takes a free one (PORT; 8000)")
     parser.add_argument("--public-url", metavar="URL", help="own base URL as others see it (PUBLIC_URL)")
     parser.add_argument("--tls-cert", metavar="FILE", help="PEM certificate to serve https with (TLS_CERT)")
