@@ -217,7 +217,8 @@ class _End:
         while True:
             self._wake.clear()
             while not self._marks.empty():
-                await self._note(*self._marks.get_nowait())
+                with suppress(NotStored):  # the disk cannot be read; it is told again
+                    await self._note(*self._marks.get_nowait())
             if self._can_send and await self._send_next():
                 continue
             try:

@@ -246,15 +246,17 @@ class Writer:
 
     def _one_by_one(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:
         counters: list[Any] = []
-        for number, job in enumerate(jobs):
+        of_disk: sqlite3.Error | None = None
+        for job in jobs:
+            if of_disk is not None and (job.is_write or self._broken is not None):
+                # What the disk does to one it does to all; but what is there already can be read, sent and played.
+                self._fail([job], of_disk)
+                continue
             try:
                 counters += self._commit(connection, [job])
             except Exception as error:  # noqa: BLE001 - as above
-                # What the disk does to one it does to all.
-                is_disk = isinstance(error, sqlite3.Error)
-                self._fail(jobs[number:] if is_disk else [job], error)
-                if is_disk:
-                    break
+                self._fail([job], error)
+                of_disk = error if isinstance(error, sqlite3.Error) else of_disk
         return counters
 
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:

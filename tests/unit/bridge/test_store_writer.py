@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store import Batch, Fate, Lane, LanePolicy, Numbered, Refused, Store, writer
+from bridge.store import Batch, Entry, Fate, Lane, LanePolicy, Numbered, Refused, Store, writer
 from bridge.store.transaction import Transaction
 from edge.errors import BadInput, NotStored
 from tests.unit.bridge.stores import event, opened, put_many
@@ -182,3 +182,23 @@ async def test_opening_can_be_given_up(tmp_path: Path) -> None:
         task.cancel()
     async with opened(tmp_path) as store:
         assert await put_many(store, 1) == [1]
+
+
+async def test_what_only_reads_is_not_refused_with_what_a_full_disk_does_not_take(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await put_many(store, 3)
+        await store.inbox.take("here", "s1", M, Batch(0, 1, [Numbered(1, event(1))]))
+        with full_disk(tmp_path):
+            with pytest.raises(NotStored):
+                while True:
+                    await store.outbox.put("there", M, event(size_bytes=5000))
+            *refused, batch, is_known, entries = await asyncio.gather(
+                *put_at_once(store, 5),
+                store.outbox.batch("there", M, 0),
+                store.outbox.acknowledge("there", M, 2),
+                store.inbox.claim(1),
+                return_exceptions=True,
+            )
+            assert NotStored in {type(each) for each in refused}
+            assert (type(batch), is_known, [type(entry) for entry in entries]) == (Batch, True, [Entry])  # type: ignore[union-attr]
+            assert store.outbox.mark("there", M) == 2
