@@ -14,6 +14,8 @@ import world
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 PIN_WAKE, TIMER_WAKE = 2, 4
 RESET_EXIT, SLEEP_EXIT = 93, 94
+# What an ESP32 keeps through a deep sleep.
+RTC_BYTES = 2048
 
 _IS_MICROPYTHON = sys.implementation.name == "micropython"
 if not _IS_MICROPYTHON:
@@ -261,8 +263,11 @@ class RTC:
     def memory(self, data=None):
         """Return the bytes, or keep others."""
         if data is not None:
+            data = data.encode() if isinstance(data, str) else data
+            if len(data) > RTC_BYTES:
+                raise ValueError("buffer too long")
             with open("rtc", "wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(data)
             return None
         try:
             with open("rtc", "rb") as file:

@@ -5,6 +5,7 @@ import json
 import time
 
 from opaca_micro.announce import Announcer
+from opaca_micro.calling import reason_of
 from opaca_micro.config import load
 from opaca_micro.container import Container
 from opaca_micro.network import Network
@@ -73,8 +74,10 @@ def _arrived(agent, channel, value, config, has_to_attach):
         asyncio.run(tell_in_time())
     except _Done:
         return True
-    except (OSError, asyncio.TimeoutError) as error:
-        print(channel, "was not told:", str(error) or "not done within %d s" % _LONGEST_S)
+    except asyncio.TimeoutError:
+        print(channel, "was not told: not done within %d s" % _LONGEST_S)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a chip that does not sleep empties its battery
+        print(channel, "was not told:", reason_of(error))
     return False
 
 
@@ -93,5 +96,5 @@ def _keep(memory):
 
     try:
         machine.RTC().memory(json.dumps(memory))
-    except AttributeError:
+    except (AttributeError, ValueError):  # a chip without such memory, or too little of it
         pass

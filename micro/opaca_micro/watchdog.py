@@ -22,8 +22,11 @@ class Watchdog:
             from machine import WDT
         except ImportError:
             print("this machine has no watchdog")
-        else:
+            return
+        try:
             self._wdt = WDT(timeout=TIMEOUT_MS)
+        except (ValueError, TypeError):  # an ESP8266 has a time of its own
+            self._wdt = WDT()
 
     def feed(self):
         """Say that something came forward. Not for loops that wait for others."""

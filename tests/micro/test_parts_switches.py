@@ -221,3 +221,27 @@ def test_deep_sleep_ends_when_the_pin_moves(workbench: Workbench) -> None:
 def test_a_program_may_ask_how_much_memory_is_left(workbench: Workbench) -> None:
     [free_bytes] = workbench.run("import gc, machine\ngc.collect()\nprint(gc.mem_free())\n")
     assert free_bytes > 10_000
+
+
+def test_a_watchdog_whose_time_is_its_own_is_fed_all_the_same(workbench: Workbench) -> None:
+    """As on an ESP8266, which takes no time: `TypeError` before MicroPython 1.23, since then `ValueError`."""
+    program = """
+import json, machine
+
+class WDT:
+    def __init__(self, **given):
+        if given:
+            raise ERROR
+        print(json.dumps("made"))
+
+    def feed(self):
+        print(json.dumps("fed"))
+
+machine.WDT = WDT
+
+from opaca_micro.watchdog import Watchdog
+
+Watchdog().feed()
+"""
+    for error in ("TypeError", "ValueError"):
+        assert workbench.run(program.replace("ERROR", error)) == ["made", "fed"]
