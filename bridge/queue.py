@@ -11,6 +11,7 @@ from bridge.store import Lane, Store
 from bridge.store.schema import seq_of
 
 _MOST = 1000
+_AT_ONCE = 20
 
 
 class Waiting(Struct, kw_only=True):
@@ -74,19 +75,10 @@ async def queue(store: Store, site: str | None, lanes: Collection[Lane]) -> Queu
         site: Of one site only; None takes all.
         lanes: Of these lanes only.
     """
-    waiting = [
-        Waiting(
-            site=name,
-            lane=each.word,
-            seq=seq,
-            accepted_ms=at_ms,
-            route=event.route,
-            body=_text(event.body),
-        )
-        for name in (sorted(store.outbox.sites()) if site is None else [site])
-        for each in lanes
-        for seq, at_ms, event in await store.outbox.list(name, each, most=_MOST)
-    ]
+    waiting: list[Waiting] = []
+    for name in sorted(store.outbox.sites()) if site is None else [site]:
+        for each in lanes:
+            await _add_waiting(waiting, store, name, each)
     now_s = time.monotonic()
     retried = [
         Retried(
@@ -118,7 +110,21 @@ async def queue(store: Store, site: str | None, lanes: Collection[Lane]) -> Queu
         for letter in await store.dead_letters.list(most=_MOST)
         if site in (None, letter.site) and letter.lane in lanes
     ]
-    return Queue(waiting=waiting[:_MOST], retried=retried[:_MOST], refused=refused)
+    return Queue(waiting=waiting, retried=retried[:_MOST], refused=refused)
+
+
+async def _add_waiting(waiting: list[Waiting], store: Store, site: str, lane: Lane) -> None:
+    """Add what waits in a lane, a part at a time: bodies may be large, and only their beginnings are kept."""
+    after_seq = 0
+    while room := min(_MOST - len(waiting), _AT_ONCE):
+        part = await store.outbox.list(site, lane, after_seq, room)
+        waiting += [
+            Waiting(site=site, lane=lane.word, seq=seq, accepted_ms=at_ms, route=event.route, body=_text(event.body))
+            for seq, at_ms, event in part
+        ]
+        if len(part) < room:
+            return
+        after_seq = part[-1][0]
 
 
 def _text(body: bytes | None) -> str:

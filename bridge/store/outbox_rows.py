@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bridge.store.clock import Clock, Deadline
 from bridge.store.disk import Disk
@@ -262,14 +261,12 @@ class OutboxRows:
         if now_s - self._swept_s.get(state.number, -_SWEEP_EVERY_S) < _SWEEP_EVERY_S:
             return
         self._swept_s[state.number] = now_s
-        rows: Sequence[Any] = transaction.execute(
-            outbox_statements(state.lane).due, (state.row(state.mark), state.end)
-        ).fetchall()
+        rows = transaction.execute(outbox_statements(state.lane).due, (state.row(state.mark), state.end))
         expired = []
-        for row in rows:
-            left_ms = self._left_ms(Deadline(*row[6:9]), row[5])
+        for identity, size, at_ms, *deadline in rows:
+            left_ms = self._left_ms(Deadline(*deadline), at_ms)
             if left_ms is not None and left_ms <= 0:
-                expired.append(Dropped(seq_of(row[0]), row[4], row[5]))
+                expired.append(Dropped(seq_of(identity), size, at_ms))
         self._drop(transaction, state, expired, "expired")
 
     def _oldest(self, transaction: Transaction, state: LaneState, after_seq: int, end: int, most: int) -> list[Dropped]:

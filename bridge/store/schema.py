@@ -156,7 +156,8 @@ def _statements(table: str, more: str = "") -> Statements:
         one=f"SELECT route, body, extra, at_s FROM {table} WHERE id = ?",  # noqa: S608
         delete=f"DELETE FROM {table} WHERE id > ? AND id <= ?",  # noqa: S608
         total=f"SELECT count(*), coalesce(sum({size}), 0) FROM {table} WHERE id > ? AND id <= ?",  # noqa: S608
-        due=f"SELECT {shown} FROM {table} WHERE id > ? AND id <= ? AND expires_ms NOT NULL ORDER BY id",  # noqa: S608
+        due=f"SELECT id, {size}, at_s * 1000, due_ms, boot, expires_ms FROM {table}"  # noqa: S608
+        " WHERE id > ? AND id <= ? AND expires_ms NOT NULL ORDER BY id",
     )
 
 

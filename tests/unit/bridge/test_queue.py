@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from bridge.gate import TokenGate
 from bridge.operation import Operation
 from bridge.proxy import PartyRoutes
+from bridge.queue import queue
 from bridge.store import Batch, Fate, Lane, Numbered, Store
 from edge.cli.main import main
 from edge.http.dispatch import Dispatcher
@@ -119,3 +121,24 @@ async def test_what_is_tried_again_and_again_can_be_dropped_so_that_what_waits_b
         assert store.outbox.waiting("home")[M] == 2
         assert store.inbox.fate("home", "s", M) == Fate(3, played=1, expired=2)
         assert (await store.figures()).lanes["home", M].missed == {"dropped": 2}
+
+
+async def test_a_thousand_large_messages_are_listed_without_all_of_them_in_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(tmp_path, capsys) as desk:
+        for lane in (Lane.ALARM, M):
+            await asyncio.gather(
+                *(desk.store.outbox.put("there", lane, event(n, size_bytes=20_000)) for n in range(600))
+            )
+        tracemalloc.start()
+        try:
+            listed = await queue(desk.store, None, list(Lane))
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert [(each.lane, each.seq) for each in listed.waiting] == [
+            *(("alarm", seq) for seq in range(1, 601)),
+            *(("message", seq) for seq in range(1, 401)),
+        ]
+        assert peak_bytes < 8_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,18 @@ async def test_a_full_lane_makes_room_by_what_has_expired(tmp_path: Path) -> Non
         clock.go(11)
         assert await store.outbox.put("there", M, event()) == 4
         assert store.outbox.waiting("there")[M] == 1
+
+
+async def test_looking_for_what_has_expired_in_a_full_lane_reads_no_bodies(tmp_path: Path) -> None:
+    async with opened(tmp_path, policy=LanePolicy(max_count=200, expiry_s=HOUR_S)) as store:
+        await asyncio.gather(*(store.outbox.put("there", M, event(number, size_bytes=20_000)) for number in range(200)))
+        tracemalloc.start()
+        try:
+            with pytest.raises(Refused, match="is full"):
+                await store.outbox.put("there", M, event())
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
 
 
 async def test_a_batch_explains_at_most_so_much_and_the_next_goes_on(tmp_path: Path) -> None:
