@@ -175,6 +175,8 @@ class Outbox:
             self.changed(state.site).set()
 
     def _has_place(self, site: str, lane: Lane, policy: LanePolicy, size: int) -> bool:
+        if self._writer.is_failing:  # who knows for how long: what is answered now is to be on the disk
+            return False
         state = self._seen.get((site, lane))
         in_lane = self._buffered_bytes + size + (0 if state is None else state.size_bytes)
         return self._buffered_bytes + size <= _BUFFER_BYTES and in_lane <= policy.max_bytes

@@ -78,6 +78,11 @@ class Writer:
         """Whether jobs are refused."""
         return self._is_closed
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the disk took nothing when something was to be written last."""
+        return self._is_failing
+
     async def start(self, publish: Callable[[Sequence[Any]], None]) -> None:
         """Open the database; `publish` gets copies of counters on the loop after each commit that changed some."""
         self._loop = asyncio.get_running_loop()

@@ -128,6 +128,9 @@ async def test_what_was_buffered_waits_for_the_disk_to_have_room(
             with pytest.raises(NotStored):
                 while True:
                     await store.outbox.put("there", M, event(size_bytes=5000))
+            # As long as that lasts nothing more is taken for what may be in memory for a second.
+            with pytest.raises(NotStored):
+                await store.outbox.put("there", M, event(size_bytes=20_000), buffered=True)
         async with asyncio.timeout(15):
             while store._writer._waiting:
                 await asyncio.sleep(0.01)
