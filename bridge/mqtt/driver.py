@@ -52,6 +52,7 @@ class Connection:
     Attributes:
         is_v5: Whether it speaks MQTT 5.
         max_packet_bytes: What the broker takes in one packet, as far as it says so.
+        needs_will: Its end is not said yet: it ends without a word, so that the broker publishes the will.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Connection:
         """
         self.is_v5 = is_v5
         self.max_packet_bytes = MAX_PACKET_BYTES
+        self.needs_will = will is not None
         self._broker = broker
         self._on_message = on_message
         self._will = will
@@ -112,7 +114,7 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._sock is not None:
+        if self._sock is not None and not self.needs_will:
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):

@@ -235,13 +235,13 @@ class Link:
 
     async def _say_goodbye(self, connection: Connection) -> None:
         words = self._manners.last_words()
-        if words is None:
-            return
         try:
-            async with asyncio.timeout(1.0):
-                await connection.deliver(*words, retain=True)
+            if words is not None:
+                async with asyncio.timeout(1.0):
+                    await connection.deliver(*words, retain=True)
         except (LinkError, TimeoutError):
-            pass  # the will says it
+            return  # the will says it
+        connection.needs_will = False
 
     def _open(self) -> Connection:
         if self._connection is None:
