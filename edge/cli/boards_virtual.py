@@ -53,10 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
     async def work(platform: Platform, output: Output) -> None:
         program = _program(arguments.example, board.program())
         own_address, url = await asyncio.to_thread(_addresses, platform.config.url)
-        identity = await _identity(platform, arguments.name, user, board.settings())
-        settings = {"name": arguments.name, "platform": url, **identity}
         try:
+            # Before the platform has a user for it, whose token would be lost.
             runs_on = await asyncio.to_thread(interpreter, folder, arguments.heap)
+            identity = await _identity(platform, arguments.name, user, board.settings())
+            settings = {"name": arguments.name, "platform": url, **identity}
             board.set_up(program, settings, own_address)
         except BuildError as error:
             raise Failed(str(error)) from error

@@ -168,6 +168,12 @@ def test_a_platform_that_asks_who_is_calling_gets_a_user_for_the_board(tmp_path:
             assert "opaca-edge login" in board.log
         login = platform.ask("POST", "/login", json_body={"username": "admin", "password": "admin-pw"})
         token = {"Authorization": f"Bearer {login.text}"}
+        with Virtual(platform, home, keeping, "gh-5", "--heap", "much") as board:
+            board.process.environment["OPACA_EDGE_TOKEN"] = login.text
+            board.process.stop()
+            board.process.start()
+            assert board.process.wait(_PATIENCE_S) == 1
+            assert "'much' is no size" in board.log
         ids = []
         for _ in range(2):
             with Virtual(platform, home, keeping, "gh-5") as board:
