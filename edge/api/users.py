@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.errors import BrokenRequest, Conflict, NotAllowed, NotFound, OpacaError, ParameterMismatch, Undecodable
 from edge.http.caller import Role
 from edge.http.errors import status_of
-from edge.http.replies import Reply, boolean_reply, json_reply, text_content_type
+from edge.http.replies import Reply, boolean_reply, json_reply, text_reply
 from edge.http.request import Request
 from edge.model.users import UserWish
 from edge.runtime.platform import Platform
@@ -63,4 +63,4 @@ async def _wish(request: Request) -> UserWish:
 
 
 def _refusal(error: OpacaError, request: Request) -> Reply:
-    return Reply(error.message.encode("utf-8", "replace"), text_content_type(request.accept), status_of(error))
+    return text_reply(error.message, request.accept, status_of(error))

@@ -15,7 +15,7 @@ from edge.model.codec import encode
 
 JSON = "application/json"
 TEXT = "text/plain;charset=UTF-8"
-# A browser that asks for HTML is told HTML (contract, section 1.1); what agents wrote in it must not run there.
+# A browser that asks for HTML is told HTML (contract, section 1.1); what others wrote in it must not run there.
 _AS_TEXT_ONLY = (("Content-Security-Policy", "default-src 'none'; sandbox"),)
 _JSON_RANGES = frozenset((JSON, "application/*", "*/*", "*", "application/*+json"))
 
@@ -69,13 +69,14 @@ def boolean_reply(value: bool) -> Reply:
     return TRUE if value else FALSE
 
 
-def text_reply(text: str, accept: str | None) -> Reply:
+def text_reply(text: str, accept: str | None, status: int = 200) -> Reply:
     """Return kind S: raw text, never quoted; its content type follows the Accept header."""
-    content_type = text_content_type(accept)
-    return Reply(text.encode(), content_type, headers=() if content_type in (TEXT, JSON) else _AS_TEXT_ONLY)
+    content_type = _text_content_type(accept)
+    headers = () if content_type in (TEXT, JSON) else _AS_TEXT_ONLY
+    return Reply(text.encode("utf-8", "replace"), content_type, status, headers)
 
 
-def text_content_type(accept: str | None) -> str:
+def _text_content_type(accept: str | None) -> str:
     """Return plain text unless the caller names a concrete type first, which is echoed."""
     if accept is None or accept == "*/*":
         return TEXT

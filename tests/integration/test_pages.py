@@ -55,11 +55,13 @@ def test_a_page_may_load_nothing_from_elsewhere(process: Process, path: str) -> 
     assert "http" not in policy
 
 
-def test_what_agents_say_of_themselves_cannot_run_as_a_page(process: Process) -> None:
-    answer = page(process, "/v3/api-docs/actions")
+@pytest.mark.parametrize("path", ["/v3/api-docs/actions", "/users/%3Cscript%3E", "/token"])
+def test_no_text_of_others_can_run_as_a_page(process: Process, path: str) -> None:
+    """Neither what agents say of themselves, nor what a link from elsewhere says."""
+    answer = process.ask("GET", path, headers=BROWSER)
     assert answer.header("Content-Type") == "text/html;charset=UTF-8"
     assert answer.header("Content-Security-Policy") == "default-src 'none'; sandbox"
-    assert process.ask("GET", "/v3/api-docs/actions").header("Content-Security-Policy") is None
+    assert process.ask("GET", path).header("Content-Security-Policy") is None
 
 
 def test_the_landing_page_leads_to_the_documentation(process: Process) -> None:
