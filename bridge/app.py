@@ -27,7 +27,7 @@ from bridge.player import Player
 from bridge.proxy import PartyRoutes, Proxy
 from bridge.relay import Relay
 from bridge.remote import Remote
-from bridge.station import Station
+from bridge.station import MAX_REMOTES, Station
 from bridge.store import Store
 from bridge.streams import Streams
 from bridge.subscribe import Subscriptions
@@ -39,8 +39,8 @@ from edge.http.limits import Limits
 from edge.http.server import HttpServer, listen, url_of
 from edge.transport.authorities import Authorities
 
-# Bodies above this are refused, naming the limit.
-_LIMITS = Limits(max_body_bytes=1024 * 1024, max_bodies_bytes=32 * 1024 * 1024)
+# Bodies above this are refused, naming the limit; the local platform follows each party over a connection of its own.
+_LIMITS = Limits(max_connections=MAX_REMOTES + 256, max_body_bytes=1024 * 1024, max_bodies_bytes=32 * 1024 * 1024)
 # Between a damaged store and a new one: a disk that keeps spoiling files is not filled with them at once.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0

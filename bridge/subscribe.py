@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from uuid import uuid4
 
 from aiohttp import WSMsgType
@@ -15,7 +16,8 @@ from edge.http.request import Request
 from edge.model.codec import encode
 from edge.model.requests import Event, EventType
 
-_MAX_FOLLOWERS = 64
+# Of one party; each is followed by the local platform, and its clients may follow as well.
+_MAX_FOLLOWERS = 16
 _MAX_TOPIC_BYTES = 4096
 _PING_EVERY_S = 10.0
 _STALLED_S = 30.0
@@ -27,7 +29,7 @@ class Subscriptions:
     """Serves the WebSockets of those who follow remote parties."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     async def serve(self, remote: Remote, request: Request) -> WebSocketResponse:
         """Tell a client about a party until it leaves; the only topic with events is `/containers`."""
@@ -38,9 +40,9 @@ class Subscriptions:
             is_handshake = False
         if not is_handshake:
             raise BrokenRequest("expected a WebSocket handshake")
-        if self._count >= _MAX_FOLLOWERS:
-            raise Overloaded(f"{_MAX_FOLLOWERS} clients follow already; try again later")
-        self._count += 1
+        if self._counts[remote.name] >= _MAX_FOLLOWERS:
+            raise Overloaded(f"{_MAX_FOLLOWERS} clients follow {remote.name} already; try again later")
+        self._counts[remote.name] += 1
         follower = _Follower(socket, remote)
         remote.on_change.append(follower.changed.set)
         try:
@@ -55,7 +57,8 @@ class Subscriptions:
                 telling.cancel()
         finally:
             remote.on_change.remove(follower.changed.set)
-            self._count -= 1
+            self._counts[remote.name] -= 1
+            self._counts += Counter()  # without those that nobody follows
         return socket
 
 

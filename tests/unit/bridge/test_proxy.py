@@ -261,7 +261,7 @@ async def test_who_follows_a_site_is_told_that_it_has_changed() -> None:
         ):
             await socket.send_str("/containers")
             await other.send_str("/invoke")  # of this there are no events
-            await until(lambda: house.subscriptions._count == 2)
+            await until(lambda: house.subscriptions._counts["greenhouse"] == 2)
             await asyncio.sleep(0.02)
             house.home.station.describe(INFO.replace(b"pump", b"fan"))
             event = await socket.receive_json(timeout=5)
@@ -271,7 +271,7 @@ async def test_who_follows_a_site_is_told_that_it_has_changed() -> None:
             assert (await socket.receive_json(timeout=5))["route"] == "POST /containers/notify"
             with pytest.raises(TimeoutError):
                 await other.receive(timeout=0.05)
-        await until(lambda: house.subscriptions._count == 0)
+        await until(lambda: not house.subscriptions._counts)
         assert len(house.cloud.other.on_change) == 0
 
 
@@ -279,10 +279,10 @@ async def test_who_follows_a_site_that_is_removed_is_hung_up_on() -> None:
     async with serving(free_from=("127.0.0.1/32",)) as house:
         async with house.session.ws_connect(f"{house.url}/greenhouse/subscribe") as socket:
             await socket.send_str("/containers")
-            await until(lambda: house.subscriptions._count == 1)
+            await until(lambda: house.subscriptions._counts["greenhouse"] == 1)
             house.air.publish("opaca/v1/greenhouse/st", b"")
             assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
-        await until(lambda: house.subscriptions._count == 0)
+        await until(lambda: not house.subscriptions._counts)
 
 
 async def test_who_connects_a_site_back_is_told_that_nothing_changes() -> None:
@@ -292,7 +292,9 @@ async def test_who_connects_a_site_back_is_told_that_nothing_changes() -> None:
         assert await house.ask("DELETE", "/connections", wish) == (200, False)
 
 
-async def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_follow_a_party_than_there_is_room_for_and_each_party_has_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(subscribe, "_MAX_FOLLOWERS", 1)
     async with (
         serving(free_from=("127.0.0.1/32",)) as house,
@@ -300,4 +302,8 @@ async def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyP
     ):
         with pytest.raises(WSServerHandshakeError, match="503"):
             await house.session.ws_connect(f"{house.url}/greenhouse/subscribe")
+        house.air.publish("opaca/v1/shed/st", b'{"on":1,"ep":5}')
+        await until(lambda: "shed" in house.cloud.station.remotes)
+        async with house.session.ws_connect(f"{house.url}/shed/subscribe"):
+            pass
         assert (await house.ask("GET", "/subscribe"))[0] == 400
