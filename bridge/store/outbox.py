@@ -134,6 +134,14 @@ class Outbox:
 
         return await self._writer.run(drop)
 
+    async def expire(self, site: str) -> None:
+        """Drop and account for what is too old, up to the first of each lane that is not, though nothing is sent."""
+        for lane in Lane:
+            seq, is_all_expired = self.mark(site, lane), True
+            while is_all_expired:
+                batch = await self.batch(site, lane, seq, max_events=1)
+                seq, is_all_expired = batch.last_seq, not batch.events and not batch.is_empty
+
     async def list(self, site: str, lane: Lane, after_seq: int = 0, most: int = 100) -> list[tuple[int, int, Event]]:
         """Return what waits: its number, when it was accepted (Unix ms, by the clock of then), and the event."""
 

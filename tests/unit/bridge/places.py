@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bridge import envelope, player, relay
+from bridge import ends, envelope, player
 from bridge.config import LaneSettings
 from bridge.envelope import read
 from bridge.lanes import Lanes
@@ -161,9 +161,9 @@ def batches(air: Air) -> list[envelope.Batch]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes seconds in the field takes a twentieth of them here."""
     for module, name, seconds in (
-        (relay, "_RESEND_S", 0.25),
-        (relay, "_PAUSE_S", 0.1),
-        (relay, "_TELL_EVERY_S", 0.05),
+        (ends, "_RESEND_S", 0.25),
+        (ends, "_PAUSE_S", 0.1),
+        (ends, "_TELL_EVERY_S", 0.05),
         (writer, "_LATER_S", 0.05),
         (player, "_FIRST_PAUSE_S", 0.01),
         (player, "_LONGEST_PAUSE_S", 0.05),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import envelope, relay
+from bridge import ends, envelope
 from bridge.envelope import read
 from tests.unit.bridge.places import ALARM, all_is_told, batches, both, have_met, hurry, place
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, settle, until
@@ -78,7 +78,7 @@ async def test_no_more_than_a_window_is_under_way_until_marks_come(tmp_path: Pat
 async def test_a_gap_is_noticed_at_once_and_sent_again_from_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "_RESEND_S", 60.0)
+    monkeypatch.setattr(ends, "_RESEND_S", 60.0)
     lost: list[bytes] = []
 
     def lose_one(topic: str, payload: bytes) -> list[bytes] | None:
@@ -213,7 +213,7 @@ async def test_a_full_inbox_of_messages_takes_alarms_and_loses_nothing(tmp_path:
 
 
 async def test_many_large_bodies_are_each_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_RESEND_S", 60.0)
+    monkeypatch.setattr(ends, "_RESEND_S", 60.0)
     async with both(tmp_path) as (air, cloud, home):
         home.end.link.down()
         payloads = [f"{number} {'x' * 200_000}" for number in range(16)]

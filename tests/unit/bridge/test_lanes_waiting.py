@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import player, relay
+from bridge import ends, player
 from bridge.envelope import Mark, read
-from tests.unit.bridge.places import all_is_told, both, have_met, hurry, place
+from tests.unit.bridge.places import M, all_is_told, both, have_met, hurry, place
 from tests.unit.bridge.stores import DAY_MS, HOUR_S, ManualClock
 from tests.unit.bridge.wire import GATEWAY, SITE, Air, until
 
@@ -23,7 +23,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_can_expire_is_sent_as_soon_as_the_clock_is_set_after_a_boot_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "_HELD_S", 0.05, raising=False)
+    monkeypatch.setattr(ends, "_HELD_S", 0.05)
     air, clock = Air(), ManualClock()
     accepted_ms = clock.now_ms()
     async with place(air, tmp_path, SITE) as home:
@@ -124,3 +124,21 @@ async def test_a_disk_that_cannot_even_note_a_loss_stops_that_lane_only(
         assert (await cloud.figures()).lost == {"expired": 3}
         await until(lambda: cloud.end.other.problem == "", 20)
     assert not [record for record in caplog.records if "is started again" in record.message]
+
+
+async def test_what_expires_while_its_site_is_away_is_counted_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends, "_EXPIRE_EVERY_S", 0.05)
+    clock = ManualClock()
+    async with both(tmp_path, clock=clock) as (_, cloud, home):
+        home.end.link.down()
+        await until(lambda: not cloud.end.other.is_there)
+        await cloud.broadcast_all("orders", 600)
+        clock.go(HOUR_S + 1)
+        await cloud.broadcast("orders", 600)
+        await until(lambda: cloud.store.outbox.waiting(SITE)[M] == 1, 20)
+        assert (await cloud.figures()).lost == {"expired": 600}
+        home.end.link.up()
+        await all_is_told(cloud)
+        assert home.heard("orders") == [600]
