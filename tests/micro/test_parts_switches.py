@@ -130,6 +130,30 @@ print(json.dumps(heard))
     assert workbench.run(program(WATCHED, body, module="contact", kind="Contact")) == [[True, False, True]]
 
 
+def test_a_movement_that_nobody_took_is_told_again(workbench: Workbench) -> None:
+    body = """
+from opaca_micro.agent import Agent
+turn(door=False)
+agent = Agent("door")
+Contact(14).offer(agent, channel="door")
+told = []
+async def platform(channel, payload):
+    told.append(payload)
+    return len(told) > 1
+agent.on_broadcast = platform
+watching = asyncio.create_task(agent.jobs[0]())
+await asyncio.sleep(0.1)
+turn(door=True)
+while len(told) < 2:
+    await asyncio.sleep(0.02)
+turn(door=False)
+while len(told) < 3:
+    await asyncio.sleep(0.02)
+print(json.dumps(told))
+"""
+    assert workbench.run(program(WATCHED, body, module="contact", kind="Contact")) == [[True, True, False]]
+
+
 def test_a_contact_that_bounces_tells_nothing(workbench: Workbench) -> None:
     body = """
 turn(door=False)

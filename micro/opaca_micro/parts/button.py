@@ -52,10 +52,10 @@ class Button:
     async def watch(self, pressed=None):
         """Count for ever, and call `pressed()` each time it goes down."""
 
-        def changed(is_down):
+        async def changed(is_down):
             if is_down:
                 self.presses += 1
-                return pressed and pressed()
-            return None
+                if pressed:
+                    await call(pressed, (), {}, LONGEST_S)
 
         await self._contact.watch(changed)

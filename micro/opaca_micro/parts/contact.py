@@ -15,6 +15,8 @@ _LOOK_S = 0.01
 _LOOKS = 3
 # For what is called when the door has moved.
 LONGEST_S = 30
+# Until it is called again with what has not arrived: the platform may be away.
+_AGAIN_S = 5
 
 
 class Contact:
@@ -34,18 +36,23 @@ class Contact:
         return self._pin.value() == self._open_level
 
     def offer(self, agent, name="Door", channel=None, device_class="door"):
-        """Add Is<name>Open to an agent; with a channel it is broadcast there whenever the door has moved."""
+        """Add Is<name>Open to an agent; with a channel it is broadcast there whenever the door has moved.
+
+        What the platform did not take is told again, unless the door is meanwhile as it was.
+        """
         text = described("Whether it is open.", "class=" + device_class, channel)
         agent.action("Is" + name + "Open", result="boolean", description=text)(self.is_open)
         if channel:
 
             async def changed(is_open):
-                await agent.broadcast(channel, is_open)
+                return await agent.broadcast(channel, is_open)
 
             agent.job(lambda: self.watch(changed))
 
     async def watch(self, changed):
         """Call `changed(is_open)` whenever the door has moved, for ever; not for how it is at first.
+
+        One that returns False is called again after 5 s, if the door is still another than it was told.
 
         The pin is looked at instead of raising interrupts: those come tens of times while a contact bounces, in the
         middle of everything else.
@@ -58,8 +65,10 @@ class Contact:
             looks = looks + 1 if is_open == seen else 1
             seen = is_open
             if looks >= _LOOKS and seen != known:
-                known = seen
+                before, known = known, seen
                 try:
-                    await call(changed, (known,), {}, LONGEST_S)
+                    if await call(changed, (known,), {}, LONGEST_S) is False:
+                        known = before
+                        await asyncio.sleep(_AGAIN_S)
                 except Exception as error:  # noqa: BLE001 - the author's function must not end the watching
                     show(error)
