@@ -244,11 +244,12 @@ def test_the_watchdog_ends_a_board_whose_server_does_not_take_connections(make_b
 
 def test_the_watchdog_lets_a_board_run_that_works_or_has_none(make_board: MakeBoard) -> None:
     slow = 'import asyncio\n\n@climate.job\nasync def wait():\n    await asyncio.sleep(2.5)\n    print("alive")\n'
-    board = make_board(IMPATIENT + HASTE + CLIMATE + slow + "board.run(climate)\n")
+    patient = IMPATIENT.replace("1000", "2000")
+    board = make_board(patient + HASTE + CLIMATE + slow + "board.run(climate)\n")
     board.start()
     board.until_says("alive")
-    block = 'import time\n\n@climate.job\nasync def block():\n    time.sleep(1.5)\n    print("alive")\n'
-    board = make_board(IMPATIENT + HASTE + CLIMATE + block + "board.run(climate)\n", watchdog=False)
+    block = 'import time\n\n@climate.job\nasync def block():\n    time.sleep(2.5)\n    print("alive")\n'
+    board = make_board(patient + HASTE + CLIMATE + block + "board.run(climate)\n", watchdog=False)
     board.start()
     board.until_says("alive")
 

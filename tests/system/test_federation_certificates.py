@@ -48,7 +48,11 @@ async def test_a_certificate_may_be_renewed_while_connected(pair: Pair) -> None:
 async def test_a_certificate_that_has_expired_is_named_and_heals_when_it_is_renewed(pair: Pair) -> None:
     async with pair.joined() as (here, there):
         await show(there, pair.folder / "tls-there", -9, -1)
-        assert "server.pem has expired" in there.process.log
+
+        async def is_told() -> bool:
+            return "server.pem has expired" in there.process.log
+
+        await until(is_told, "what is wrong is told")
         await restart(here)
         await wait_for(here, there.url, "away")
         shown = (await here.ask("GET", "/edge/connections")).json[0]

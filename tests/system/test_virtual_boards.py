@@ -263,7 +263,7 @@ def test_door_contact_sleeps_and_tells_when_it_moves(platform: Process, tmp_path
         answer = platform.ask("POST", "/invoke/IsDoorOpen", json_body={})
         assert answer.status in (404, 502), answer.text
         assert attached(platform) == [container_id]
-        assert "opaca-edge events -f /broadcast" in board.log
+        until(lambda: "opaca-edge events -f /broadcast" in board.log, "it says how to hear it", _PATIENCE_S)
         # Attached once: while it sleeps it remembers that it is.
         assert board.log.count("attached to") == 1
 
