@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
@@ -30,6 +31,8 @@ _TEXT = ("POST /login", "POST /containers/login")
 # said what this party may do.
 _QUERY = ("containerId", "timeout", "agent_id")
 _GO_ON = ("/send/", "/broadcast/", "/invoke/", "/stream/")
+# Who tries passwords has the platform hash some of ours at most this often.
+_LET_IN_AGAIN_S = 60.0
 # Longer than any caller waits.
 _LONGEST_S = 3700.0
 
@@ -41,6 +44,7 @@ class Executor:
         self.access = access
         self._party = party
         self._platform = platform
+        self._let_in_s = float("-inf")
 
     async def transport(self) -> HttpTransport:
         """Return the transport of the party's user; a `CalleeError` if the platform does not let it in."""
@@ -78,7 +82,8 @@ class Executor:
                 answer = await self._let_in(
                     lambda transport: transport.request(
                         method, path, passed_query(path, query), body, options, is_login_token_sent=True
-                    )
+                    ),
+                    is_login=route in _TEXT,
                 )
             return 200, _value(route, answer)
         except RemoteError as error:
@@ -93,13 +98,18 @@ class Executor:
             status = int(status_of(error))
             return status, error_tree(status, error.message, error.cause)
 
-    async def _let_in(self, ask: Callable[[HttpTransport], Awaitable[bytes]]) -> bytes:
-        """Ask the platform; one that knows our token no more has done nothing, and is asked again with a new one."""
+    async def _let_in(self, ask: Callable[[HttpTransport], Awaitable[bytes]], *, is_login: bool) -> bytes:
+        """Ask the platform; one that knows our token no more has done nothing, and is asked again with a new one.
+
+        What it says to a login (`is_login`) may be about that one's password instead: then not again and again.
+        """
         try:
             return await ask(await self.transport())
         except RemoteError as error:
-            if error.status != HTTPStatus.UNAUTHORIZED:
+            now_s = time.monotonic()
+            if error.status != HTTPStatus.UNAUTHORIZED or (is_login and now_s - self._let_in_s < _LET_IN_AGAIN_S):
                 raise
+            self._let_in_s = now_s
         self._platform.forget_logins()
         return await ask(await self.transport())
 

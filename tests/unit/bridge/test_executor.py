@@ -216,6 +216,18 @@ async def test_a_platform_that_was_started_anew_is_logged_in_to_again_and_the_ca
         assert platform.users["site-home"]["role"] == "USER"
 
 
+async def test_a_wrong_password_of_somebody_is_no_reason_to_log_in_anew() -> None:
+    """A site could else have the platform hash passwords all day, for every other site as well."""
+    async with played_at() as (platform, local):
+        executor = Executor("home", ALL, local)
+        await play(executor, "POST /invoke/Water", b={})
+        platform.status, platform.answer = 401, {"statusCode": 401, "message": "wrong password"}
+        for _ in range(5):
+            assert (await play(executor, "POST /login", b={"username": "eve", "password": "?"}))[0] == 401
+        assert platform.logins <= 4
+        assert len(platform.calls) <= 7
+
+
 async def test_a_user_that_is_there_already_gets_the_role_that_is_configured_now() -> None:
     async with played_at() as (platform, local):
         platform.users["site-home"] = {"username": "site-home", "password": "old", "role": "CONTRIBUTOR"}
