@@ -85,6 +85,19 @@ print(levels())
     assert workbench.run(program(RELAY, body)) == ["seconds: more than 0 and at most 60"] * 3 + [0]
 
 
+def test_a_relay_cannot_be_on_for_longer_than_the_board_can_count(workbench: Workbench) -> None:
+    body = """
+for longest_s in (0, 86401, 1000000):
+    try:
+        Relay(26, active_low=True, longest_s=longest_s)
+    except ValueError as error:
+        print(json.dumps([str(error), levels()]))
+Relay(26, longest_s=86400)
+"""
+    expected = ["longest_s: more than 0 and at most 86400", 1]
+    assert workbench.run(program(RELAY, body)) == [expected] * 3
+
+
 def test_a_locked_relay_says_why_and_goes_off(workbench: Workbench) -> None:
     body = """
 reasons = []

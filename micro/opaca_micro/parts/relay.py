@@ -12,6 +12,8 @@ from opaca_micro.agent import Failed
 from opaca_micro.clock import passed_ms, ticks_ms
 
 _LOOK_S = 0.1
+# The milliseconds of a board begin anew after some days.
+_LONGEST_S = 86400
 
 
 class Relay:
@@ -27,9 +29,13 @@ class Relay:
             active_low: Whether 0 V switches it on.
             longest_s: After so many seconds it goes off, whatever was asked for; at most 86400.
             locked: Function that returns why it must not be on now, or None: "the tank is empty".
+        Raises:
+            ValueError: another `longest_s`; the output is off all the same.
         """
         # The level first: as an output with another one it would click.
         self._pin = Pin(pin, Pin.OUT, value=int(active_low))
+        if not 0 < longest_s <= _LONGEST_S:
+            raise ValueError(f"longest_s: more than 0 and at most {_LONGEST_S}")
         self._on_level = 0 if active_low else 1
         self._longest_s = longest_s
         self._locked = locked
