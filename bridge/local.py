@@ -91,6 +91,8 @@ class LocalPlatform:
         self._logins: dict[str, _Login] = {}
         self._users: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        # The platform has those of one address wait for each other, and refuses some where too many do.
+        self._login_turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -190,7 +192,7 @@ class LocalPlatform:
             token = issued()
         else:
             body: JsonValue = {"username": user, "password": password}
-            async with asyncio.timeout(_CALL_S):
+            async with self._login_turn, asyncio.timeout(_CALL_S):
                 token = (await self._open.request("POST", "/login", body=encode(body))).decode()
         transport = self._http.transport(self.base_url, token=token, kind=TargetKind.PLATFORM)
         renew_at_s = time.monotonic() + max(_life_s(token) / 2, _SHORTEST_LIFE_S / 2)

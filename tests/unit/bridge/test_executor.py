@@ -40,6 +40,7 @@ class Platform:
     status: int = 200
     answer: Any = "ok"
     logins: int = 0
+    waiting: int = 0
 
     def restart(self) -> None:
         """Forget tokens and the users of parties, as one does whose state was lost."""
@@ -52,6 +53,11 @@ class Platform:
             login = json.loads(body)
             if self.users.get(login["username"], {}).get("password") != login["password"]:
                 return web.json_response({"status": 403}, status=403)
+            if self.waiting >= 8:
+                return web.json_response({"status": 503}, status=503)
+            self.waiting += 1
+            await asyncio.sleep(0.005)
+            self.waiting -= 1
             self.logins += 1
             token = f"token-{self.logins}"
             self.tokens[token] = login["username"]
@@ -273,3 +279,11 @@ async def test_parties_that_call_at_once_log_in_once_each() -> None:
         executors = [Executor("home", ALL, local), Executor("shed", ALL, local)]
         await asyncio.gather(*(play(executor, "POST /invoke/Water", b={}) for executor in executors * 10))
         assert (len(platform.calls), platform.logins) == (20, 3)
+
+
+async def test_many_parties_that_call_at_once_do_not_crowd_each_other_out() -> None:
+    """A platform takes few logins of one address at a time: who guesses passwords shall not be quick."""
+    async with played_at() as (_, local):
+        executors = [Executor(f"site-{number}", ALL, local) for number in range(30)]
+        answers = await asyncio.gather(*(play(executor, "POST /invoke/Water", b={}) for executor in executors))
+        assert answers == [(200, "ok")] * 30
