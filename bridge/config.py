@@ -357,7 +357,7 @@ def _lane(lanes: Table | None, name: str) -> LaneSettings:
         return LaneSettings()
     settings = LaneSettings(
         max_mb=table.take("max_mb", values.positive, "megabytes above 0", None),
-        expires_s=table.take("expires_s", values.expiry, "seconds above 0, or false for never", None),
+        expires_s=table.take("expires_s", values.expiry, "seconds above 0, at most 10 years, or false for never", None),
         is_buffered=table.take("buffered", values.flag, "true or false", False),
         channels=table.take("channels", values.texts, "a list of patterns of channels", ()),
         agents=table.take("agents", values.texts, "a list of patterns of agents", ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 ROLES = ("GUEST", "USER", "CONTRIBUTOR")
+_LONGEST_EXPIRY_S = 10 * 365 * 86_400.0
 
 
 class Table:
@@ -88,14 +90,19 @@ def flag(value: object) -> bool:
 
 def positive(value: object) -> float:
     """A number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ValueError
     return float(value)
 
 
 def expiry(value: object) -> float:
-    """Seconds, or false for never, which becomes 0."""
-    return 0.0 if value is False else positive(value)
+    """Seconds, at most 10 years, or false for never, which becomes 0."""
+    if value is False:
+        return 0.0
+    lasts_s = positive(value)
+    if lasts_s > _LONGEST_EXPIRY_S:
+        raise ValueError
+    return lasts_s
 
 
 def seconds(value: object) -> int:

@@ -61,6 +61,10 @@ def test_a_site_that_nobody_named_may_only_be_seen(tmp_path: Path) -> None:
         ('root = "a/b/c"\n[device]\nsite = "a"\nbroker = "mqtt://x"', "root='a/b/c': expected a root"),
         ("listen = 8070", "listen=8070: expected an address and a port"),
         ("[lanes.alarm]\nmax_mb = -1", "max_mb=-1: expected megabytes above 0"),
+        ("[lanes.alarm]\nmax_mb = inf", "max_mb=inf: expected megabytes above 0"),
+        ("[lanes.alarm]\nexpires_s = inf", "expires_s=inf: expected seconds above 0, at most 10 years, or false"),
+        ("[lanes.alarm]\nexpires_s = 1e12", "expires_s=1000000000000.0: expected seconds above 0, at most 10 years"),
+        ("keep_free_mb = inf", "keep_free_mb=inf: expected megabytes above 0"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_what_was_expected(tmp_path: Path, text: str, said: str) -> None:
