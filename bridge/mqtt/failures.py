@@ -159,7 +159,7 @@ def tls_failed(error: ssl.SSLError, where: str) -> LinkError:
             return LinkError(f"the broker refuses our certificate: it {meaning}", needs_hand=True)
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
         return LinkError(f"{where} does not speak TLS, it seems: then it is mqtt://", needs_hand=True)
-    if "UNEXPECTED_EOF" in reason:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
         # So does what stands before a broker (a container engine, a load balancer) while that is away.
         return LinkError(f"{where} hung up; if it does not speak TLS, it is mqtt://")
     return LinkError(f"TLS with {where} failed: {reason.replace('_', ' ').lower()}", needs_hand=True)
