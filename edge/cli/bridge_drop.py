@@ -37,6 +37,9 @@ def run(arguments: argparse.Namespace) -> None:
             query += [("received", "true")] if arguments.received else []
             dropped = int(await platform.transport.request("DELETE", path, query))
             _tell(dropped, output)
+            if arguments.number is not None and not dropped:
+                what = f"no message {arguments.number} of {arguments.site} waits in lane {arguments.lane}"
+                raise Failed(f"{what}; opaca-edge bridge queue shows what does")
             return
         ids = await wanted(platform, arguments.id, is_all=arguments.all)
         missing = [

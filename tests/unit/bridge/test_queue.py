@@ -94,7 +94,9 @@ async def test_one_message_that_waits_is_dropped_by_its_number_and_nothing_by_a_
         assert desk.store.outbox.waiting("there")[M] == 3
         await put_many(desk.store, 3, site="elsewhere")
         for none in (1 << 33, (2 << 40) + 1, (3 << 40) + 1):  # a row's ID begins with the number of its lane
-            assert (await desk.command("drop", *lane, "--number", str(none)))[1] == {"dropped": 0}
+            code, printed, said = await desk.command("drop", *lane, "--number", str(none))
+            assert (code, printed) == (1, {"dropped": 0})
+            assert f"no message {none} of " in said
         assert desk.store.outbox.waiting("elsewhere")[M] == 3
         assert (await desk.command("drop", *lane, "--number", "2"))[1] == {"dropped": 1}
         assert (await desk.command("drop", *lane))[1] == {"dropped": 2}
