@@ -16,6 +16,7 @@ from edge.cli.broker_files import (
     write_secret,
 )
 from edge.cli.broker_toml import access_toml, device_toml, gateway_toml
+from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 
 # Where its files go on the other machine.
@@ -36,6 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the user, or give it another password."""
     site, output = arguments.site, Output(arguments.json)
     files = BrokerFiles.read(broker_folder(arguments))
+    if site in files.gateways and not arguments.is_gateway:
+        raise Failed(
+            f"{site} is the gateway, which would serve nobody any more; --is-gateway gives it another password, and a"
+            " site needs a name of its own",
+            ExitCode.USAGE,
+        )
     # Whose it is on another machine, nobody knows here.
     owner = owner_of(arguments) if arguments.owner or arguments.is_gateway else ""
     is_new = site not in files.users

@@ -122,3 +122,14 @@ def test_removing_without_a_running_broker_says_how_the_gateway_is_told_all_the_
     desk.edge("broker", "add", "home", *words)
     said = desk.edge("broker", "remove", "home", *words)
     assert """mosquitto_pub -r -t opaca/v1/home/st -m '{"on":0,"ep":0,"gone":1}'""" in said
+
+
+def test_a_site_cannot_take_the_gateways_place_by_its_name(open_folder: Path) -> None:
+    desk = Desk(open_folder)
+    words = ("--folder", str(desk.broker))
+    desk.edge("broker", "init", "--gateway", "cloud", *words, "--port", str(desk.port), "--no-start")
+    before = (desk.broker / "broker.json").read_text()
+    assert "cloud is the gateway" in desk.edge("broker", "add", "cloud", *words, expect=2)
+    assert (desk.broker / "broker.json").read_text() == before
+    desk.edge("broker", "add", "cloud", "--is-gateway", *words)
+    assert json.loads((desk.broker / "broker.json").read_text())["gateways"] == ["cloud"]
