@@ -23,7 +23,8 @@ WHY = "damaged"
 def account(connection: sqlite3.Connection, ledger: Ledger, losses: Losses) -> None:
     """Begin a new file by what waited in the old one: each lane starts with that many lost numbers.
 
-    What waited to be sent may have arrived all the same: the last marks are lost, too.
+    So do losses that the other end had not been told of; why they were lost, only the totals still say. What waited to
+    be sent may have arrived all the same: the last marks are lost, too.
 
     Args:
         connection: To the new file, empty.
@@ -34,18 +35,20 @@ def account(connection: sqlite3.Connection, ledger: Ledger, losses: Losses) -> N
     now_ms = time.time_ns() // 1_000_000
     connection.execute("BEGIN IMMEDIATE")
     for state in ledger.lanes.values():
-        if not state.count:
+        untold = state.last_seq - state.mark
+        if untold <= 0:
             continue
         number = connection.execute(
             "INSERT INTO lanes (site, lane, last_seq, mark, fate) VALUES (?, ?, ?, 0, '{}')",
-            (state.site, state.lane, state.count),
+            (state.site, state.lane, untold),
         ).lastrowid
         assert number is not None
         connection.execute(
             "INSERT INTO losses (id, last_seq, why, size, since_ms, until_ms) VALUES (?, ?, ?, ?, 0, ?)",
-            (row_id(number, 1), state.count, WHY, state.size_bytes, now_ms),
+            (row_id(number, 1), untold, WHY, state.size_bytes, now_ms),
         )
-        _add(totals, Total("out", state.site, state.lane, WHY, state.count, state.size_bytes))
+        if state.count:
+            _add(totals, Total("out", state.site, state.lane, WHY, state.count, state.size_bytes))
     for stream in ledger.streams.values():
         if stream.count:
             _add(totals, Total("in", stream.site, stream.lane, WHY, stream.count, stream.size_bytes))

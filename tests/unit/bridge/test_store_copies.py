@@ -145,3 +145,23 @@ async def test_what_was_written_today_counts_from_midnight_however_seldom_it_is_
         await put_many(store, 5)
         today = (await store.figures()).written_today_bytes or 0
         assert 0 < today < yesterday
+
+
+async def test_losses_that_were_not_told_yet_are_told_after_the_file_became_damaged(tmp_path: Path) -> None:
+    async with opened(tmp_path / "cloud") as target:
+        async with opened(tmp_path / "home") as source:
+            await put_many(source, 7)
+            await put_many(source, 2, Lane.ALARM)
+            await hand_over(source, target, await source.outbox.batch("there", M, 0, max_events=2))
+            await source.outbox.drop("there", M, 4)
+            await source.outbox.drop("there", Lane.ALARM)
+            await _damage(source, tmp_path / "home" / "bridge.db")
+        async with opened(tmp_path / "home") as source:
+            figures = await source.figures()
+            assert figures.lanes["there", M].lost == {"dropped": 1, "damaged": 4}
+            assert figures.lanes["there", Lane.ALARM].lost == {"dropped": 2}
+            for lane in (M, Lane.ALARM):
+                await drain(source, target, lane)
+        missed = (await target.figures()).lanes
+        assert sum(missed["here", M].missed.values()) == 5
+        assert sum(missed["here", Lane.ALARM].missed.values()) == 2
