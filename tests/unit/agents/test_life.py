@@ -98,7 +98,7 @@ async def test_a_stop_that_fails_or_hangs_is_logged_and_stops_nobody_else(
     began_s = time.perf_counter()
     async with running(Failing(), Hanging(), Recorder("a", story)):
         pass
-    assert time.perf_counter() - began_s < 2
+    assert time.perf_counter() - began_s < 10
     assert story[-1] == "a stops"
     assert "agent failing: on_stop failed: ValueError: jammed" in caplog.text
     assert "agent hanging: its task on_stop" in caplog.text

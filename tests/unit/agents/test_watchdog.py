@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 
@@ -73,14 +74,18 @@ def test_an_agent_that_blocks_the_loop_is_named_with_its_stack_once_and_how_long
     assert "the event loop is blocked for more than 0.15 s by agent slow (Blocker.compute)" in blocked
     assert "time.sleep(seconds)" in blocked
     assert "runners.py" not in blocked  # only the agent's part of the stack
-    assert ended.startswith("the event loop was blocked for 0.4 s")
+    found = re.match(r"the event loop was blocked for (\d+\.\d) s", ended)
+    assert found and 0.4 <= float(found[1]) < 10
     assert "no Python code" not in ended
 
 
 def test_it_is_named_while_it_blocks(caplog: pytest.LogCaptureFixture) -> None:
     async def run(home: Container) -> None:
-        await home.invoke("Compute", {"seconds": 0.4}, None)
-        assert len(errors(caplog)) >= 1  # before the loop turned again
+        for seconds in (0.4, 2.0, 8.0):
+            await home.invoke("Compute", {"seconds": seconds}, None)
+            if errors(caplog):  # before the loop turned again
+                return
+        pytest.fail("it was not named")
 
     watch(run)
 
@@ -98,7 +103,7 @@ def test_an_agents_task_that_blocks_is_named_with_its_stack(caplog: pytest.LogCa
 def test_each_block_is_named(caplog: pytest.LogCaptureFixture) -> None:
     async def run(home: Container) -> None:
         for _ in range(2):
-            await home.invoke("Compute", {"seconds": 0.35}, None)
+            await home.invoke("Compute", {"seconds": 0.6}, None)
             await asyncio.sleep(0.2)
 
     watch(run)
