@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 # Sites that a gateway serves; one more is named and passed over.
 MAX_REMOTES = 1000
 _SAID_ONCE = 200
+# Of a description that came before its site was seen.
+_EARLY_BYTES = 16 * 1024
 # Between attempts to be known, where the broker refuses.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -81,6 +83,7 @@ class Station:
         self._hash = ""
         self._said: set[str] = set()
         self._twins = Twins()
+        self._early: dict[str, bytes] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
         self.passed_over = 0
         self.problem = ""
@@ -164,6 +167,7 @@ class Station:
 
     def _down(self) -> None:
         self._is_introduced = False
+        self._early.clear()
         for remote in self.remotes.values():
             remote.out_of_sight()
             self._left(remote)
@@ -273,9 +277,13 @@ class Station:
         presence = read_presence(payload) if address.kind == "st" else None
         remote = self._remote_of(address, presence)
         if remote is None:
+            if address.kind == "info" and address.direction == "up":
+                self._came_early(address.party, payload)
             return False
         if address.kind == "st":
             self._seen(remote, presence, incoming.is_retained)
+            if early := self._early.pop(remote.name, b""):
+                remote.describe(early)
             return False
         if address.kind == "info":
             if payload:
@@ -293,6 +301,14 @@ class Station:
         else:
             return any(carrier.received(remote, address, incoming) for carrier in self.carriers)
         return False
+
+    def _came_early(self, party: str, info: bytes) -> None:
+        """Keep what a site is until it says that it is there: brokers send what they keep in an order of their own."""
+        self._early.pop(party, None)
+        if info and len(info) <= _EARLY_BYTES:
+            self._early[party] = info
+        if len(self._early) > MAX_REMOTES:
+            del self._early[next(iter(self._early))]
 
     def _answered(self, remote: Remote, answer: Answer) -> None:
         remote.answers.age.of(answer.t)

@@ -74,8 +74,6 @@ async def test_a_foreign_client_that_keeps_to_the_topics_is_a_site(running: Road
         with subscribed(running.broker, f"{base}/dn/#") as board:
             await asyncio.to_thread(publish, running.broker, f"{base}/up/info", json.dumps(BOARD), retain=True)
             await asyncio.to_thread(publish, running.broker, f"{base}/st", '{"on":1,"ep":77}', retain=True)
-            # Its description was retained before it was known: it is said again.
-            await asyncio.to_thread(publish, running.broker, f"{base}/up/info", json.dumps(BOARD), retain=True)
 
             async def is_seen() -> bool:
                 return "foreign-board" in await cloud.agents()

@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from bridge import station
 from bridge.answers import PING
 from bridge.envelope import Answer, Presence, Request, write
 from bridge.mqtt.driver import Incoming
 from edge.errors import Unreachable
-from tests.unit.bridge.wire import joined, settle, until
+from tests.unit.bridge.wire import INFO, joined, settle, until
 
 ST = "opaca/v1/greenhouse/st"
 UP_INFO = "opaca/v1/greenhouse/up/info"
@@ -119,3 +120,35 @@ async def test_a_link_that_breaks_is_no_end_of_what_is_known() -> None:
         await settle()
         assert (await home.other.call(PING, limit_s=1)).s == 204
         assert (await cloud.other.call(PING, limit_s=1)).s == 204
+
+
+async def test_what_a_site_is_may_come_before_it_says_that_it_is_there() -> None:
+    """In which order a broker sends what it keeps is its own affair."""
+    async with joined() as (air, cloud, _home):
+        cloud.link.down()
+        gone = write(Presence(on=0, ep=0, gone=1))
+        for name in ("barn", "shed", "attic"):
+            air.retained[f"opaca/v1/{name}/up/info"] = INFO.replace(b"pump", name.encode())
+        air.retained["opaca/v1/attic/up/info"] = b"no JSON"
+        for name in ("barn", "attic"):
+            air.retained[f"opaca/v1/{name}/st"] = write(Presence(on=1, ep=5))
+        air.retained["opaca/v1/shed/st"] = gone
+        cloud.link.up()
+        await settle()
+        described = {name: remote.agent_ids() for name, remote in cloud.station.remotes.items()}
+        assert described == {"greenhouse": {"pump"}, "barn": {"barn"}, "attic": set()}
+        assert cloud.station.remotes["attic"].is_there
+
+
+async def test_descriptions_of_whom_nobody_sees_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station, "MAX_REMOTES", 3)
+    async with joined() as (air, cloud, _home):
+        for number in range(10):
+            air.publish(f"opaca/v1/site-{number}/up/info", INFO if number else bytes(20_000))
+        await settle()
+        assert list(cloud.station._early) == ["site-7", "site-8", "site-9"]
+        air.publish("opaca/v1/site-9/up/info", b"")
+        await settle()
+        assert list(cloud.station._early) == ["site-7", "site-8"]
+        cloud.link.down()
+        assert not cloud.station._early
