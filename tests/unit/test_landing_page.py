@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -34,7 +35,10 @@ def test_everything_that_is_named_is_there_and_everything_there_is_named() -> No
 
 def test_page_links_to_the_documents() -> None:
     targets = re.findall(r'href="([^"#]+)"', text("index.html"))
-    assert {"swagger-ui/index.html", "v3/api-docs", "v3/api-docs/actions"} <= set(targets)
+    assert {"swagger-ui/index.html", "v3/api-docs"} <= set(targets)
+    [actions] = [target for target in targets if "urls.primaryName" in target]
+    name = unquote(actions.removeprefix("swagger-ui/index.html?urls.primaryName="))
+    assert f'{{ url: "../v3/api-docs/actions", name: "{name}" }}' in text("swagger/start.js")
 
 
 @pytest.mark.parametrize("path", FILES, ids=by_name)
