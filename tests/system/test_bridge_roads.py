@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp import WSMsgType
 
 from tests.system.joined import Caller, until
 from tests.system.roads import Roads, roads
@@ -257,13 +258,15 @@ async def test_a_call_that_the_broker_held_back_is_not_executed_when_its_time_is
 async def test_who_follows_a_site_is_told_of_events_there(road: Road) -> None:
     """Last, as the other side loses its spare container."""
     headers = {"Authorization": f"Bearer {road.token}"}
-    async with road.here.session.ws_connect(road.url + "/subscribe", headers=headers) as socket:
+    async with road.here.session.ws_connect(road.url + "/subscribe", headers=headers, autoping=False) as socket:
         await socket.send_str("/containers")
-        await asyncio.sleep(0.1)
+        await socket.ping()
+        while (await socket.receive(timeout=20)).type is not WSMsgType.PONG:  # then the topic has been read
+            pass
         containers = (await road.there.ask("GET", "/containers")).json
         spare = next(each for each in containers if each["agents"][0]["agentId"] == road.spare)
         assert (await road.there.ask("DELETE", f"/containers/{spare['containerId']}")).json is True
-        event = await socket.receive_json(timeout=10)
+        event = await socket.receive_json(timeout=20)
         assert (event["eventType"], event["route"]) == ("SUCCESS", "POST /containers/notify")
 
     async def is_gone() -> bool:

@@ -37,7 +37,7 @@ async def test_what_was_answered_is_there_after_a_kill_at_any_moment(
     tmp_path: Path, seed: int, at_size: Callable[[int, int], int]
 ) -> None:
     chance = random.Random(seed)
-    rounds = at_size(12, 300)
+    rounds = at_size(8, 300)
     began_s = time.monotonic()
     async with opened(tmp_path, chance) as (home, shop):
         for number in count():
