@@ -31,7 +31,7 @@ class Announcer:
     doubt_ms = 600000
 
     def __init__(self, config, container, network, reload=None):
-        container.token = "".join(["%02x" % byte for byte in os.urandom(16)])
+        container.token = os.urandom(16).hex()
         container.on_change = self.changed
         # Who shows our token is the platform, and alive.
         self._admits = container.admits
@@ -223,5 +223,5 @@ def _message(status, answer):
 
 
 def _escaped(text):
-    plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
-    return "".join([chr(byte) if chr(byte) in plain else "%%%02X" % byte for byte in text.encode()])
+    # More than has to be, which is allowed: a list of all that need not be costs memory.
+    return "".join([chr(byte) if chr(byte).isalpha() and byte < 128 else "%%%02X" % byte for byte in text.encode()])

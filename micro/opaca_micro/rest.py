@@ -1,10 +1,10 @@
 """The REST face, behind a guard, so that no caller can end the program or take its memory."""
 
 import asyncio
-import errno
 import gc
 import select
 import socket
+from errno import EAGAIN
 
 from opaca_micro.calling import show
 from opaca_micro.clock import passed_ms, ticks_ms
@@ -19,15 +19,17 @@ except ImportError:
     _core = None
 
 # Milliseconds: for a request to come in; for each that is served, if others wait; for the caller to take what is sent;
-# for what is dropped.
+# for what is dropped; that a stream is quiet until it is looked whether somebody still follows it.
 _READ_MS = 5000
 _CROWDED_MS = 150
 _WRITE_MS = 10000
 _DROP_MS = 1000
 _QUIET_MS = 1000
 
-# Bytes: dropped at most; sent at once; to be free before another is served beside one, and beside a body.
+# Bytes: dropped at most, and at once of what a follower says; sent at once; to be free before another is served beside
+# one, and beside a body.
 _DROPPED = 16384
+_DROPPED_AT_ONCE = 16
 _PIECE = 256
 _SPARE = 4000
 _RESERVE = 800
@@ -114,8 +116,12 @@ class Rest:
             elif one.is_live and passed_ms(one.since) > _QUIET_MS:
                 # A stream may have nothing to say for hours, and few can be followed at a time.
                 one.since = ticks_ms()
-                if one.is_left():
-                    one.task.cancel()
+                try:
+                    if not one.link.recv(_DROPPED_AT_ONCE):
+                        one.task.cancel()
+                except OSError as error:
+                    if error.args[0] != EAGAIN:
+                        one.task.cancel()
 
     async def _accept(self, listener):
         while True:
@@ -222,13 +228,6 @@ class _Connection:
         """Return what the caller sent, as soon as there is something; empty when it has gone."""
         await _readable(self.link)
         return self.link.recv(most_bytes)
-
-    def is_left(self):
-        """Tell whether the caller has gone; what it says after its request is dropped."""
-        try:
-            return not self.link.recv(_PIECE)
-        except OSError as error:
-            return error.args[0] != errno.EAGAIN
 
     async def write(self, status, content_type, body):
         """Answer; pieces of a generator are gathered, what follows on a live stream is sent as it comes."""
