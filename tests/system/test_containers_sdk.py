@@ -119,19 +119,29 @@ def test_a_call_after_an_idle_time_does_not_meet_a_closed_connection(home: House
 def test_one_that_blocks_everything_holds_up_nobody_else(home: Household, ids: list[str]) -> None:
     """A sync action runs in its loop: not even /info answers meanwhile. It is called blocked, not dead."""
     pid = home.pid_of(ids[3])
-    blocking = threading.Thread(target=home.do, args=(ids[3], "Block"), kwargs={"seconds": 3.0})
-    blocking.start()
+    # On a busy machine the others may take as long as it does.
+    assert any(_are_served_while_one_blocks(home, ids, seconds) for seconds in (3.0, 12.0))
+    assert home.pid_of(ids[3]) == pid
+
+
+def _are_served_while_one_blocks(home: Household, ids: list[str], seconds: float) -> bool:
+    """Call all others while the fourth blocks; tells whether it was still blocked when they had answered."""
     answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.append(home.do(ids[3], "Add", x=1, y=1)))
-    waiting.start()
+    calls: list[tuple[str, dict[str, Any]]] = [("Block", {"seconds": seconds}), ("Add", {"x": 1, "y": 2})]
+    threads = [
+        threading.Thread(target=lambda name=name, more=more: answers.append(home.do(ids[3], name, **more)))
+        for name, more in calls
+    ]
+    for thread in threads:
+        thread.start()
     for container_id in [*ids[:3], *ids[4:]] * 3:
         assert home.do(container_id, "Where") == container_id
     assert len(home.listed()) == COUNT
-    assert answers == [], "it was blocked all the time"
-    blocking.join()
-    waiting.join()
-    assert answers == [2]
-    assert home.pid_of(ids[3]) == pid
+    is_blocked = threads[0].is_alive()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers, key=str) == [3, None]
+    return is_blocked
 
 
 def test_an_end_by_sigterm_is_no_crash(home: Household, ids: list[str]) -> None:

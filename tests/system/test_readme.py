@@ -86,7 +86,7 @@ class Reader:
             )
 
     def reads(self, text: str) -> None:
-        """Look at the board's terminal until all lines of a text are there; IDs, ports and numbers differ."""
+        """Look at the board's terminal until all lines of a text are there; IDs, folders and numbers differ."""
         give_up_at = time.monotonic() + 20
         while left := _without_numbers(text) - _without_numbers((self._folder / "board").read_text()):
             assert time.monotonic() < give_up_at, f"never shown: {left}"
@@ -177,7 +177,8 @@ def _follow(reader: Reader, folder: Path, section: str) -> int:
 
 
 def _without_numbers(text: str) -> set[str]:
-    plain = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+    plain = re.sub(r"\S+/bin/opaca-edge", "opaca-edge", text)
+    plain = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", plain)
     return set(re.sub(r"\d+(\.\d+)?", "N", plain).splitlines())
 
 
