@@ -134,12 +134,6 @@ async def _parts(
         telemetry.use(stations)
         remotes = by_name(stations)
 
-        def rename() -> None:
-            for station in stations:
-                station.renamed(store.store_id)
-
-        store.on_renewed.append(rename)
-
         def describe(info: bytes) -> None:
             for station in stations:
                 station.describe(info)

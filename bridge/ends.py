@@ -90,8 +90,6 @@ class End:
 
     def marked(self, lane: Lane, mark: envelope.Mark) -> None:
         """Take what the other end says to have."""
-        if mark.st != self._store.store_id:
-            return
         with suppress(asyncio.QueueFull):  # the next one says the same and more
             self._marks.put_nowait((lane, mark))
         self._wake.set()
@@ -162,7 +160,7 @@ class End:
             return False
         if await self._dropped(lane, batch):
             return True
-        payload = write(on_the_wire(batch, self._store.store_id))
+        payload = write(on_the_wire(batch, self._store.id_for(name)))
         try:
             await self._station.large.deliver(self.remote.wires.event(lane.word), payload, self.remote.wires)
         except LinkError as error:
@@ -201,12 +199,12 @@ class End:
 
     async def _note(self, lane: Lane, mark: envelope.Mark) -> None:
         way, name = self._ways[lane], self.remote.name
+        if mark.st != self._store.id_for(name):
+            return
         now_s = asyncio.get_running_loop().time()
         fate, tag = said_by(mark)
         if not await self._store.outbox.acknowledge(name, lane, mark.n, fate, tag):
-            if not self._store.is_renewed:  # once: nobody shall make us send everything again and again
-                log.error("%s has other messages of lane %s than were sent from here", name, lane.word)
-                await self._store.renew()
+            await self._renew(lane, mark.n)
             return
         while way.under_way and way.under_way[0][0] <= mark.n:
             way.under_way.popleft()
@@ -224,6 +222,17 @@ class End:
         if way.full and mark.n >= self._store.outbox.last_seq(name, lane):
             way.full = ""
             self._mended(lane)
+
+    async def _renew(self, lane: Lane, seq: int) -> None:
+        """Begin anew under another ID with a party that has what was never sent from here; once, whatever it says."""
+        name = self.remote.name
+        if await self._store.renew(name):
+            log.error(
+                "%s has message %d of lane %s, which was never sent from here: the bridge's database was restored from"
+                " an older copy, or runs on two machines; what waits for %s is sent under another ID",
+                name, seq, lane.word, name,
+            )  # fmt: skip
+            self.rewind()
 
     def _mended(self, lane: Lane) -> None:
         if self.remote.problem.startswith(f"lane {lane.word}"):

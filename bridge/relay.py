@@ -47,7 +47,6 @@ class Relay:
         self._tap = tap
         self._ends: dict[str, End] = {}
         self._refused_s: dict[tuple[str, Lane], float] = {}
-        store.on_renewed.append(self._renewed)
 
     def carrier(self, station: Station) -> Carrier:
         """Return what takes the batches and marks of a station."""
@@ -102,11 +101,6 @@ class Relay:
         """Take note that a party cannot be reached any more."""
         if remote.name in self._ends:
             self._ends[remote.name].reach(False)
-
-    def _renewed(self) -> None:
-        """Send what waits under the store's new ID."""
-        for end in self._ends.values():
-            end.rewind()
 
 
 class _RelayCarrier(Carrier):

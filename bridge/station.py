@@ -10,7 +10,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from bridge.answers import PING, Answers
 from bridge.calls import Calls
@@ -140,12 +139,6 @@ class Station:
         self._info, self._hash = info, digest
         if self.link.is_up:
             self._tasks.start(self._describe(), f"{self.identity.name}: describe")
-
-    def renamed(self, store_id: str) -> None:
-        """Have the other end know that the store has another ID."""
-        self.identity = replace(self.identity, store_id=store_id)
-        if self.link.is_up:
-            self._tasks.start(self._introduce(), f"{self.identity.name}: renamed")
 
     def _filters(self) -> list[str]:
         base, name = self._topics.base, self.identity.name

@@ -27,6 +27,9 @@ _BUSY_S = 5.0
 _WRITE_VERSION = 18
 _LAST_WRITE_VERSION = 2
 
+# Begins the name of a fact: the store's ID for one site.
+_FOR_SITE = "store_id "
+
 DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 # No permission, no space, a broken disk, somebody else's lock: another time the same file may be read.
 _NOT_THE_FILES_FAULT = frozenset(
@@ -184,11 +187,18 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version={number}; COMMIT;")
 
 
-def set_store_id(connection: sqlite3.Connection) -> str:
-    """Give the store another identity: its numbers then mean something new to everybody; return it."""
+def set_store_id(connection: sqlite3.Connection, site: str = "") -> str:
+    """Give the store another identity, for one site or, while it has none, for all; return it."""
     store_id = secrets.token_hex(8)
-    connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('store_id', ?)", (store_id,))
+    name = f"{_FOR_SITE}{site}" if site else "store_id"
+    connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, store_id))
     return store_id
+
+
+def renewed_ids(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the identities that the store has for single sites."""
+    facts = connection.execute("SELECT name, value FROM facts").fetchall()
+    return {name.removeprefix(_FOR_SITE): value for name, value in facts if name.startswith(_FOR_SITE)}
 
 
 def _store_id(connection: sqlite3.Connection) -> str | None:

@@ -111,7 +111,7 @@ class Outbox:
 
         Returns:
             False for a mark of something that was never sent from here, which is ignored: the file was restored from
-            a copy, or the same card is in two machines. `Store.renew` makes it another store.
+            a copy, or the same card is in two machines. `Store.renew` makes it another store to that site.
         """
 
         def note(transaction: Transaction) -> tuple[bool, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import zlib
 from collections.abc import Sequence
@@ -16,8 +15,6 @@ from bridge.store.ledger import LaneState, Ledger
 from bridge.store.losses import Dropped, Losses
 from bridge.store.schema import LAST_SEQ, outbox_statements, row_id, seq_of
 from bridge.store.transaction import Transaction
-
-log = logging.getLogger(__name__)
 
 # What one batch drops or explains at most; the next one goes on.
 _MOST_EXPIRED = 500
@@ -155,14 +152,7 @@ class OutboxRows:
         """Return whether a mark can be that of what was sent from this file; if not, it is an older copy."""
         own = _tag(transaction, state, up_to_seq) if state.mark < up_to_seq <= state.last_seq else _LOST
         # What was sent may be lost by now; what is here was not lost before.
-        if up_to_seq <= state.last_seq and (own in (tag, _LOST) or not tag):
-            return True
-        log.error(
-            "lane %s: %s acknowledges number %d, which was never sent from this store (its last one is %d): it was"
-            " restored from a copy, or runs on two machines",
-            state.lane.word, state.site, up_to_seq, state.last_seq,
-        )  # fmt: skip
-        return False
+        return up_to_seq <= state.last_seq and (own in (tag, _LOST) or not tag)
 
     def acknowledge(self, transaction: Transaction, state: LaneState, up_to_seq: int, fate: Fate | None) -> bool:
         """Move the mark, in memory; return whether there is something to delete later.

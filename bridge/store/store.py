@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from bridge.store import damage
 from bridge.store.clock import Clock
-from bridge.store.database import Lock, begin_anew, identify, make_folder, open_database, set_store_id
+from bridge.store.database import Lock, begin_anew, identify, make_folder, open_database, renewed_ids, set_store_id
 from bridge.store.dead_letters import DeadLetterRows, DeadLetters
 from bridge.store.disk import Disk
 from bridge.store.figures import Figures, LaneFigures
@@ -38,7 +38,6 @@ class Store:
         outbox: What was accepted for others.
         inbox: What was taken from others and is to be played.
         dead_letters: What could not be played.
-        on_renewed: Called when the store has got another ID.
     """
 
     def __init__(
@@ -72,8 +71,8 @@ class Store:
         self._inbox_rows = InboxRows(self._ledger, self._losses, self._clock, self._disk, inbox_bounds or InboxBounds())
         dead_rows = DeadLetterRows(self._ledger, self._losses, self._inbox_rows, self._clock)
         self._due: list[tuple[Key, int]] = []
-        self.on_renewed: list[Callable[[], None]] = []
-        self._is_renewed = False
+        self._renewed_ids: dict[str, str] = {}
+        self._renewed_now: set[str] = set()
         self.outbox = Outbox(self._writer, self._ledger, self._outbox_rows, policies)
         self.inbox = Inbox(self._writer, self._ledger, self._inbox_rows, dead_rows, self._clock)
         self.dead_letters = DeadLetters(self._writer, dead_rows, self.inbox)
@@ -127,23 +126,25 @@ class Store:
         """
         await self._writer.damaged()
 
-    async def renew(self) -> str:
-        """Give the store another ID, because its file was copied; what waits is sent again under the new one."""
+    def id_for(self, site: str) -> str:
+        """Return the ID under which the store's numbers mean something to a site: its own, unless it was renewed."""
+        return self._renewed_ids.get(site, self._store_id)
+
+    async def renew(self, site: str) -> bool:
+        """Take another ID towards a site that has messages of an older copy of the file; other sites keep theirs.
+
+        What waits for it is to be sent again, under the new one. False if that was done since the store was opened:
+        an older copy cannot show itself as one twice, so that site says what is not so.
+        """
+        if site in self._renewed_now:
+            return False
 
         def renew(transaction: Transaction) -> str:
-            return set_store_id(transaction.connection)
+            return set_store_id(transaction.connection, site)
 
-        self._store_id = await self._writer.run(renew)
-        self._is_renewed = True
-        log.warning("%s was restored from an older copy, or runs twice: its ID is now %s", self._path, self._store_id)
-        for tell in self.on_renewed:
-            tell()
-        return self._store_id
-
-    @property
-    def is_renewed(self) -> bool:
-        """Whether that happened since it was opened: an older copy cannot show itself as one twice."""
-        return self._is_renewed
+        self._renewed_ids[site] = await self._writer.run(renew)
+        self._renewed_now.add(site)
+        return True
 
     async def figures(self) -> Figures:
         """Return what waits, what was lost and why, and what was written."""
@@ -178,6 +179,7 @@ class Store:
 
     def _load(self, connection: sqlite3.Connection) -> None:
         self._store_id, boot = identify(connection, self._clock.boot)
+        self._renewed_ids = renewed_ids(connection)
         self._outbox_rows.boot = self._inbox_rows.boot = boot
         self._ledger.load(connection)
         self._losses.load(connection)

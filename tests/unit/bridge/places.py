@@ -109,10 +109,8 @@ async def place(
         Tasks() as tasks,
     ):
         made = end(air, tasks, is_gateway=is_gateway)
-        made.station.renamed(store.store_id)
         relay, target = Relay(store, chosen, tasks), Target()
         made.station.carriers.append(relay.carrier(made.station))
-        store.on_renewed.append(lambda: made.station.renamed(store.store_id))
         tasks.keep(Player(store, lambda party: target, tasks).run, "player")  # type: ignore[arg-type, return-value]
         made.station.describe(INFO)
         if is_up:

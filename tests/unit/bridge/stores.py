@@ -66,7 +66,7 @@ async def put_many(store: Store, count: int, lane: Lane = Lane.MESSAGE, site: st
 
 async def hand_over(source: Store, target: Store, batch: Batch, lane: Lane = Lane.MESSAGE) -> Taken:
     """Give a batch to the other end, and its mark back."""
-    taken = await target.inbox.take("here", source.store_id, lane, batch)
+    taken = await target.inbox.take("here", source.id_for("there"), lane, batch)
     await source.outbox.acknowledge("there", lane, taken.mark, taken.fate, taken.tag)
     return taken
 

@@ -134,9 +134,7 @@ async def test_a_database_that_was_copied_back_is_found_out_by_either_end(
             home.end.link.up()
             await until(lambda: len(cloud.heard("temp")) >= 30)
             await until(lambda: home.store.outbox.waiting(GATEWAY)[M] == 0)
-            assert home.store.store_id != before
-            presence = cloud.end.other.presence
-            assert presence is not None and presence.st == home.store.store_id
+            assert home.store.id_for(GATEWAY) != before
     assert cloud.heard("temp") == [*range(10), *range(100, 120)]
     assert "restored from an older copy" in caplog.text
 
@@ -168,23 +166,26 @@ async def test_an_end_that_lost_its_record_begins_where_the_other_one_is(tmp_pat
         [envelope.Mark(st="another store", n=3)],
     ],
 )
-async def test_marks_that_make_no_sense_lose_nothing_and_renew_the_store_once_at_most(
-    tmp_path: Path, marks: list[envelope.Mark]
+async def test_marks_that_make_no_sense_lose_nothing_and_renew_the_store_for_that_party_only_and_once_at_most(
+    tmp_path: Path, marks: list[envelope.Mark], caplog: pytest.LogCaptureFixture
 ) -> None:
     mute = True
     air = Air(changes=lambda topic, payload: [] if mute and "/ev/" in topic else None)
     async with both(tmp_path, air) as (_, cloud, home):
-        ids = {home.store.store_id}
+        own = home.store.store_id
+        ids = {own}
         await home.broadcast_all("temp", 3)
         for mark in marks * 3:
             said = envelope.Mark(
-                st=mark.st or home.store.store_id, n=mark.n, g=mark.g, full=mark.full, f=mark.f, k=mark.k
+                st=mark.st or home.store.id_for(GATEWAY), n=mark.n, g=mark.g, full=mark.full, f=mark.f, k=mark.k
             )
             cloud.end.link.send(home.end.other.wires.event("message").replace("/up/ev/", "/dn/ack/"), write(said))
             await until(lambda: not home.relay.end_of(home.end.other, home.end.station)._marks.qsize())
             await settle()
-            ids.add(home.store.store_id)
+            ids.add(home.store.id_for(GATEWAY))
         assert len(ids) <= 2
+        assert home.store.id_for("another") == own
+        assert caplog.text.count("was never sent from here") == len(ids) - 1
         if not any(mark.g for mark in marks):
             assert home.store.outbox.waiting(GATEWAY)[M] == 3
             mute = False

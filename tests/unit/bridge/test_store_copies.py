@@ -58,7 +58,10 @@ async def test_a_file_that_was_copied_back_takes_another_name_and_loses_nothing(
             else:  # the batch reaches beyond the mark: what overlaps is found out by its tag
                 assert not await _is_acknowledged_after_overlap(source, target, batch)
             assert source.outbox.waiting("there")[M] == new
-            assert await source.renew() != before
+            assert await source.renew("there")
+            assert source.id_for("there") != before
+        async with opened(home, clock) as source:
+            assert source.id_for("there") != before == source.store_id
             await drain(source, target)
             assert source.outbox.waiting("there")[M] == 0
         played = await play(target)

@@ -230,7 +230,9 @@ async def test_a_copied_store_can_become_another_one_and_loses_nothing(tmp_path:
         taken = await target.inbox.take("here", source.store_id, M, batch)
         assert not await source.outbox.acknowledge("there", M, taken.mark)
         before = source.store_id
-        assert await source.renew() == source.store_id != before
+        assert await source.renew("there")
+        assert source.id_for("there") != before == source.id_for("elsewhere") == source.store_id
+        assert not await source.renew("there")  # it cannot show itself as a copy twice
         await drain(source, target)
         assert source.outbox.waiting("there")[M] == 0
         assert len(await play(target)) == 12
