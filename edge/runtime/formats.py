@@ -16,7 +16,6 @@ from uuid import UUID
 _LONGEST = 4096
 # A link may be a whole picture (`data:`): beyond this only its beginning is looked at.
 _LONGEST_LINK = 65_536
-_LONGEST_REGEX = 10_000
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.\d{1,30})?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
@@ -165,10 +164,10 @@ def is_regex(text: str) -> bool:
     # Imported late: 5 MB that only schemas with patterns need.
     import regex
 
-    if len(text) > _LONGEST_REGEX:
-        return False
+    from edge.runtime.patterns import compiled
+
     try:
-        regex.compile(text)
+        compiled(text)
     except (regex.error, ValueError, OverflowError, RecursionError):
         return False
     return True

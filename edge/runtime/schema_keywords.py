@@ -10,16 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any, TypeAlias
 
-import regex
 from jsonschema import validators
 from jsonschema.exceptions import ValidationError
 
 from edge.model.json_value import JsonValue
 from edge.runtime.formats import FORMATS
 from edge.runtime.parameters import shown
+from edge.runtime.patterns import compiled
 
 Validator: TypeAlias = Any
 Errors: TypeAlias = Iterator[ValidationError]
@@ -124,15 +124,10 @@ def _format(validator: Validator, name: JsonValue, value: JsonValue, schema: Jso
         yield ValidationError(f"{shown(value)} is not a valid {name}")
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> regex.Pattern[str]:
-    return regex.compile(pattern)
-
-
 def _matches(pattern: str, text: str) -> bool:
     # Python's own `re` can neither be interrupted nor lets other threads run meanwhile.
     try:
-        return bool(_compiled(pattern).search(text, timeout=remaining_s(), concurrent=True))
+        return bool(compiled(pattern).search(text, timeout=remaining_s(), concurrent=True))
     except TimeoutError as error:
         raise TookTooLong from error
 
