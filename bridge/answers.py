@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.calls import STILL_RUNNING
@@ -21,14 +22,22 @@ log = logging.getLogger(__name__)
 _KEPT_ANSWERS = 64
 _KEPT_BYTES = 1024 * 1024
 _KNOWN_IDS = 2048
-# What is executed at one time: as much as another bridge has waiting.
-_MAX_RUNNING = 256
+# What is executed at one time, of all parties and of one: none takes all of it, nor all connections of the platform.
+_MAX_RUNNING = 128
+_MAX_OF_PARTY = 64
 
 # Asks nothing of the platform, only whether the other end is there.
 PING = "PING"
 
 # Plays a request; raises nothing.
 Play: TypeAlias = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Crowd:
+    """How many calls of all parties are executed now."""
+
+    count: int = 0
 
 
 class Answers:
@@ -39,12 +48,13 @@ class Answers:
         age: How old what comes is.
     """
 
-    def __init__(self, party: str, play: Play, reply: Callable[[Answer], None], tasks: Tasks) -> None:
+    def __init__(self, party: str, play: Play, reply: Callable[[Answer], None], tasks: Tasks, crowd: Crowd) -> None:
         """Args:
         party: Name of the party, for the log.
         play: Executes a request; raises nothing.
         reply: Sends an answer; `LinkError` if the link is down, `TooLarge` if it cannot be carried.
         tasks: Owns what runs.
+        crowd: Counts what is executed for this and other parties.
         """
         self.epoch = 0
         self.age = Age()
@@ -52,6 +62,7 @@ class Answers:
         self._play = play
         self._reply = reply
         self._tasks = tasks
+        self._crowd = crowd
         self._running: set[str] = set()
         # By ID, as they travel, the oldest first: an answer may be small in a packet and large in memory.
         self._done: OrderedDict[str, bytes] = OrderedDict()
@@ -87,10 +98,12 @@ class Answers:
             self._send(refusal(request, "was meant for an earlier connection and is not executed now"))
         elif age_ms > request.x * 1000:
             self._send(refusal(request, f"came {age_ms / 1000:.1f} s late and is not executed now"))
-        elif len(self._running) >= _MAX_RUNNING:
-            self._send(Answer(id=request.id, s=503, b=error_body(503, f"{_MAX_RUNNING} calls are running already")))
+        elif len(self._running) >= _MAX_OF_PARTY or self._crowd.count >= _MAX_RUNNING:
+            why = f"{len(self._running)} calls of {self._party} are executed already, {self._crowd.count} in all"
+            self._send(Answer(id=request.id, s=503, b=error_body(503, f"{why}; try again later")))
         else:
             self._running.add(request.id)
+            self._crowd.count += 1
             self._tasks.start(self._execute(request), f"{self._party}: {request.route}")
 
     async def _execute(self, request: Request) -> None:
@@ -98,6 +111,7 @@ class Answers:
             answer = await self._play(request)
         finally:
             self._running.discard(request.id)
+            self._crowd.count -= 1
         self._keep(request, answer)
         self._send(answer)
 

@@ -12,6 +12,7 @@ from bridge.clock import Age
 from bridge.envelope import Unreadable, read, write
 from bridge.mqtt.driver import Incoming
 from bridge.mqtt.failures import LinkError
+from bridge.once import Once
 from bridge.remote import Remote
 from bridge.station import Station
 from bridge.store import Batch, Fate, Lane, Store
@@ -62,7 +63,7 @@ class End:
         self._marks: asyncio.Queue[tuple[Lane, envelope.Mark]] = asyncio.Queue(_QUEUE)
         self._incoming_bytes = 0
         self._refused_s = self._expired_s = float("-inf")
-        self._said: set[str] = set()
+        self._said = Once(_SAID)
 
     def reach(self, can: bool) -> None:
         """Say whether the party can be reached; what was under way is sent again when it can."""
@@ -247,8 +248,7 @@ class End:
                 await self._take(lane, payload)
             except BadInput as error:
                 self._station.passed_over += 1
-                if error.message not in self._said and len(self._said) < _SAID:
-                    self._said.add(error.message)
+                if self._said.is_new(self.remote.name, error.message):
                     log.warning("%s: lane %s: %s", self.remote.name, lane.word, error.message[:500])
             finally:
                 # What is not kept will be sent again by its sender, who waits for our mark and not for the broker.

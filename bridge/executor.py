@@ -110,7 +110,7 @@ class Executor:
             if error.status != HTTPStatus.UNAUTHORIZED or (is_login and now_s - self._let_in_s < _LET_IN_AGAIN_S):
                 raise
             self._let_in_s = now_s
-        self._platform.forget_logins()
+        self._platform.forget_login(self._party)
         return await ask(await self.transport())
 
     def _refused(self, error: RemoteError) -> tuple[int, JsonValue]:

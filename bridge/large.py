@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -51,7 +51,7 @@ class Large:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._assemblies: OrderedDict[tuple[str, str], _Assembly] = OrderedDict()
+        self._assemblies: dict[tuple[str, str], _Assembly] = {}
 
     @property
     def _whole_bytes(self) -> int:
@@ -138,9 +138,11 @@ class Large:
         return write(_Reference(sid))
 
     def _make_room(self, party: str) -> None:
-        """Forget the oldest of what never became whole: of one party, and of all together."""
+        """Forget what never became whole: the oldest of a party with too many; if all have, of that with most."""
         own = [key for key in self._assemblies if key[0] == party]
         if len(own) > _MAX_PER_PARTY:
             del self._assemblies[own[0]]
         while len(self._assemblies) > _MAX_ASSEMBLIES:
-            self._assemblies.popitem(last=False)
+            counts = Counter(name for name, _ in self._assemblies)
+            most = max(counts.values())
+            del self._assemblies[next(key for key in self._assemblies if counts[key[0]] == most)]

@@ -136,11 +136,19 @@ class LocalPlatform:
         assert self._open is not None
         if self._administrator is None:
             return self._open
-        user = f"site-{party}"
+        user = _user_of(party)
         async with self._locks.setdefault(user, asyncio.Lock()):
             if user not in self._users:
                 self._users[user] = await self._made_user(user, role)
             return await self._logged_in(user, self._users[user])
+
+    def forget_login(self, party: str) -> None:
+        """Log in anew as a party's user, which is made anew: the platform refused its token. Others keep theirs."""
+        user = _user_of(party)
+        self._users.pop(user, None)
+        self._logins.pop(user, None)
+        if self._administrator is not None:  # a platform that was started anew knows neither
+            self._logins.pop(self._administrator.name, None)
 
     def forget_logins(self) -> None:
         """Log in anew from now on: the platform has refused a token, or was started anew."""
@@ -202,6 +210,10 @@ class LocalPlatform:
     def _token_of(self, user: str) -> str:
         login = self._logins.get(user)
         return "" if login is None else login.token
+
+
+def _user_of(party: str) -> str:
+    return f"site-{party}"
 
 
 def _life_s(token: str) -> float:

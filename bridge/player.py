@@ -10,6 +10,7 @@ from msgspec import UnsetType
 
 from bridge.access import is_message
 from bridge.executor import Executor
+from bridge.once import Once
 from bridge.store import Entry, Lane, Store
 from bridge.tasks import Tasks
 from edge.model.json_value import JsonValue
@@ -18,7 +19,9 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 _ALARMS_AT_ONCE = 4
+_AT_ONCE_OF_SITE = 12
 # Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
+_ALARMS_AT_ONCE_OF_SITE = 3
 _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
 # Nobody's answer: the bridge itself cannot play it, now or ever.
@@ -26,6 +29,8 @@ _OURS = 500
 _NO_MESSAGE = 400
 _LONGEST_WHY = 1000
 _REFUSED_FOR_S = 600.0
+# Why messages of one site are tried again, in the log; the queue shows all of it.
+_SAID = 50
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 # More would come to the same, and after a day of them to a number that is none.
@@ -33,21 +38,21 @@ _DOUBLINGS = 16
 
 
 class Player:
-    """Plays entries, up to 16 at once, and 4 alarms besides."""
+    """Plays entries, up to 16 at once, and 4 alarms besides; of one site 12 and 3."""
 
     def __init__(self, store: Store, executor_of: Callable[[str], Executor], tasks: Tasks) -> None:
         self._inbox = store.inbox
         self._executor_of = executor_of
         self._tasks = tasks
-        self._said: set[tuple[str, str]] = set()
+        self._said = Once(_SAID)
 
     async def run(self) -> None:
         """Play for as long as the bridge runs; slow targets of other lanes never keep an alarm waiting."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run(tuple(Lane), _AT_ONCE), name="play all lanes")
-            tasks.create_task(self._run((Lane.ALARM,), _ALARMS_AT_ONCE), name="play alarms")
+            tasks.create_task(self._run(tuple(Lane), _AT_ONCE, _AT_ONCE_OF_SITE), name="play all lanes")
+            tasks.create_task(self._run((Lane.ALARM,), _ALARMS_AT_ONCE, _ALARMS_AT_ONCE_OF_SITE), name="play alarms")
 
-    async def _run(self, lanes: Sequence[Lane], at_once: int) -> None:
+    async def _run(self, lanes: Sequence[Lane], at_once: int, of_site: int) -> None:
         room = asyncio.Semaphore(at_once)
         while True:
             await room.acquire()
@@ -57,8 +62,8 @@ class Player:
                 places += 1
             entries: list[Entry] = []
             try:
-                await self._inbox.ready(lanes)
-                entries = await self._inbox.claim(places, lanes)
+                await self._inbox.ready(lanes, of_site)
+                entries = await self._inbox.claim(places, lanes, of_site)
             finally:
                 for _ in range(places - len(entries)):
                     room.release()
@@ -97,8 +102,7 @@ class Player:
             log.warning("%.200r of %s is refused and kept as a dead letter: %s", event.route, entry.site, why)
             await inbox.dead(entry, status, why)
             return
-        if (entry.site, why) not in self._said and len(self._said) < 1000:
-            self._said.add((entry.site, why))
+        if self._said.is_new(entry.site, why):
             log.warning("%.200r of %s is tried again: %s", event.route, entry.site, why)
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(entry.tries, _DOUBLINGS), _LONGEST_PAUSE_S)
         await inbox.again(entry, pause_s, why, is_refused=is_refused)

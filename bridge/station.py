@@ -6,25 +6,26 @@ A gateway sees many sites; a device sees one gateway. All else is the same for b
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from bridge.answers import PING, Answers
+from bridge.answers import PING, Answers, Crowd
 from bridge.calls import Calls
 from bridge.carrier import Carrier
 from bridge.clock import tick_ms
-from bridge.envelope import Answer, Presence, Request, Unreadable, new_epoch, read, write
+from bridge.envelope import Answer, Presence, Request, Unreadable, read, write
 from bridge.executor import Executor
 from bridge.identity import Identity
+from bridge.introduction import Introduction
 from bridge.large import Large
-from bridge.mqtt.client import Broker, Will
+from bridge.mqtt.client import Broker
 from bridge.mqtt.driver import Connection, Incoming
 from bridge.mqtt.failures import LinkError
 from bridge.mqtt.link import Link, Manners
 from bridge.mqtt.topics import Address, Topics
-from bridge.remote import Remote, deflated, read_presence
+from bridge.once import Once
+from bridge.remote import Remote, read_presence
 from bridge.tasks import Tasks
 from bridge.twins import Twins
 from bridge.wires import Wires
@@ -34,9 +35,10 @@ log = logging.getLogger(__name__)
 
 # Sites that a gateway serves; one more is named and passed over.
 MAX_REMOTES = 1000
-_SAID_ONCE = 200
+# What is said of one site that it does wrong.
+_SAID = 20
 # Of a description that came before its site was seen.
-_EARLY_BYTES = 16 * 1024
+_EARLY_BYTES = 64 * 1024
 # Between attempts to be known, where the broker refuses.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -55,7 +57,6 @@ class Station:
         on_gone: Called with each party that was removed for good.
         carriers: What else takes messages.
         passed_over: How many messages were none that this end can use.
-        problem: Why the others do not know of us, though there is a connection; empty if they do.
     """
 
     def __init__(
@@ -76,40 +77,28 @@ class Station:
         self._executor_of = executor_of
         self._play = play
         self._tasks = tasks
-        self._epoch = 0
+        self._introduction = Introduction(identity, topics)
         self._is_introduced = False
-        self._info = b""
-        self._hash = ""
-        self._said: set[str] = set()
+        self._said = Once(_SAID)
         self._twins = Twins()
         self._early: dict[str, bytes] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
+        self._crowd = Crowd()
         self.passed_over = 0
-        self.problem = ""
         manners = Manners(
             filters=self._filters(),
-            will=self._new_will,
+            will=self._introduction.new_will,
             on_message=self._received,
             on_up=self._up,
             on_down=self._down,
-            last_words=lambda: (self._own_topic, write(Presence(on=0, ep=self._epoch, kind=self._kind))),
+            last_words=self._introduction.last_words,
         )
         self.link = Link(identity.name, broker, manners)
         self.large = Large(self.link)
 
     @property
-    def _kind(self) -> str:
-        return "gateway" if self.identity.is_gateway else "platform"
-
-    @property
-    def _own_topic(self) -> str:
-        name = self.identity.name
-        return self._topics.gateway(name, "st") if self.identity.is_gateway else self._topics.own(name, "st")
-
-    @property
-    def _info_topic(self) -> str:
-        name = self.identity.name
-        return self._topics.gateway(name, "info") if self.identity.is_gateway else self._topics.site(name, "up", "info")
+    def _epoch(self) -> int:
+        return self._introduction.epoch
 
     async def run(self) -> None:
         """Keep the link until cancelled."""
@@ -133,11 +122,7 @@ class Station:
 
     def describe(self, info: bytes) -> None:
         """Have the other end know the local platform's `/info`."""
-        digest = hashlib.blake2s(info, digest_size=6).hexdigest()
-        if digest == self._hash:
-            return
-        self._info, self._hash = info, digest
-        if self.link.is_up:
+        if self._introduction.describe(info) and self.link.is_up:
             self._tasks.start(self._describe(), f"{self.identity.name}: describe")
 
     def _filters(self) -> list[str]:
@@ -148,10 +133,6 @@ class Station:
             ]
         gateway = self.identity.serves
         return [f"{base}/{name}/dn/#", self._topics.gateway(gateway, "st"), self._topics.gateway(gateway, "info")]
-
-    def _new_will(self) -> Will:
-        self._epoch = new_epoch()
-        return Will(topic=self._own_topic, payload=write(Presence(on=0, ep=self._epoch, kind=self._kind)))
 
     def _up(self, connection: Connection) -> None:
         for remote in self.remotes.values():
@@ -168,7 +149,7 @@ class Station:
     async def _introduce(self) -> None:
         """Say who and what we are, then greet: only who has been seen is listened to."""
         epoch, pause_s = self._epoch, _FIRST_PAUSE_S
-        while not await self._say_who():
+        while not await self._introduction.say(self.link, self.large):
             # The connection holds, so a broker that refuses is asked again: its access list may be mended.
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -182,33 +163,12 @@ class Station:
                 self._reached(remote)
 
     async def _describe(self) -> None:
-        await self._say_who()
+        await self._introduction.say(self.link, self.large)
 
-    async def _say_who(self) -> bool:
-        """Have the broker keep our presence and our description; False if it does not know that we are there."""
-        identity = self.identity
-        presence = Presence(
-            on=1, ep=self._epoch, kind=self._kind, h=self._hash, st=identity.store_id, sw=identity.software,
-            m=identity.machine, gw=identity.serves,
-        )  # fmt: skip
-        problem = ""
-        try:
-            await self.link.deliver(self._own_topic, write(presence), retain=True)
-        except LinkError as error:
-            self._complain(f"could not introduce itself: {error}")
-            return False
-        try:
-            if self._info:
-                await self.large.retained(self._info_topic, deflated(self._info))
-        except LinkError as error:
-            problem = f"could not describe itself: {error}"
-        self._complain(problem)
-        return True
-
-    def _complain(self, problem: str) -> None:
-        if problem and problem != self.problem:
-            log.warning("%s: %s", self.identity.name, problem)
-        self.problem = problem
+    @property
+    def problem(self) -> str:
+        """Why the others do not know of us, though there is a connection; empty if they do."""
+        return self._introduction.problem
 
     def problem_with(self, remote: Remote) -> str:
         """Return what is wrong with a party, though it is there, in words; empty if nothing is."""
@@ -254,11 +214,11 @@ class Station:
                 incoming.ack()
             return
         except OpacaError as error:
-            self._say_once(incoming.topic, error.message)
+            self._name(incoming.topic, error.message)
         except LinkError as error:
             log.info("%s: %s", incoming.topic[:200], error)
         except Exception as error:  # noqa: BLE001 - else a stranger's message would end the connection for all, again and again
-            self._say_once(incoming.topic, f"{type(error).__name__}: {error}")
+            self._name(incoming.topic, f"{type(error).__name__}: {error}")
         self.passed_over += 1
         incoming.ack()
 
@@ -330,10 +290,12 @@ class Station:
 
     def _new_remote(self, name: str) -> Remote | None:
         if name == self.identity.shuns:
-            self._say_once(name, f"{name} is passed over: that is our own gateway's name; give the site another one")
+            if self._said.is_new(name, name):
+                log.warning("%s is passed over: that is our own gateway's name; give the site another one", name)
             return None
         if len(self.remotes) >= MAX_REMOTES:
-            self._say_once("too many", f"{MAX_REMOTES} sites are served already; {name} is passed over")
+            if self._said.is_new("", "too many"):
+                log.warning("%d sites are served already; %s is passed over", MAX_REMOTES, name)
             return None
         identity = self.identity
         site, gateway = (name, identity.name) if identity.is_gateway else (identity.name, name)
@@ -341,7 +303,11 @@ class Station:
         calls = Calls(name, lambda request: self._ask(remote, request))
         executor = self._executor_of(name)
         answers = Answers(
-            name, lambda request: self._play(remote, request), lambda answer: self._reply(remote, answer), self._tasks
+            name,
+            lambda request: self._play(remote, request),
+            lambda answer: self._reply(remote, answer),
+            self._tasks,
+            self._crowd,
         )
         answers.new_epoch(self._epoch)
         remote = Remote(name, wires, calls, answers, executor)
@@ -384,9 +350,8 @@ class Station:
     def _reply(self, remote: Remote, answer: Answer) -> None:
         self.large.send(remote.wires.answer, write(answer), remote.wires)
 
-    def _say_once(self, what: str, problem: str) -> None:
-        """Log what somebody does wrong, once for each topic; nobody may fill the log."""
-        if what in self._said or len(self._said) >= _SAID_ONCE:
-            return
-        self._said.add(what)
-        log.warning("%s: %s", what[:200], problem[:500])
+    def _name(self, topic: str, problem: str) -> None:
+        """Log what somebody does wrong, once for each topic."""
+        address = self._topics.read(topic)
+        if self._said.is_new("" if address is None else address.party, topic):
+            log.warning("%s: %s", topic[:200], problem[:500])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 _PREFIX = "S"
 _OPEN_S = 30.0
+_LONGEST_SID = 64
+# What passes at one time; no party takes all of it from the others.
 _LONGEST_POST_S = 24 * 3600.0
+_MAX_OF_PARTY = 16
 _MAX_STREAMS = 64
 
 
@@ -46,7 +49,7 @@ class Streams:
         self._readers: dict[tuple[str, str], Reader] = {}
         self._writers: dict[tuple[str, str], Writer] = {}
         self._stations: dict[str, Station] = {}
-        self._left: deque[tuple[str, str]] = deque(maxlen=_MAX_STREAMS)
+        self._left: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_MAX_OF_PARTY))
 
     def carrier(self, station: Station) -> Carrier:
         """Return what takes the chunks and credits of a station."""
@@ -104,7 +107,7 @@ class Streams:
         if refusal is not None:
             return Answer(id=request.id, s=403, b=error_body(403, f"{request.route} {refusal}"))
         names = [unquote(segment) for segment in request.route.split("/")[2:]]
-        if not 1 <= len(names) <= 2 or not request.sid.startswith(_PREFIX) or len(request.sid) > 64:
+        if not 1 <= len(names) <= 2 or not request.sid.startswith(_PREFIX) or len(request.sid) > _LONGEST_SID:
             return Answer(id=request.id, s=400, b=error_body(400, "expected the name of a stream, and an ID for it"))
         try:
             transport = await remote.executor.transport()
@@ -186,7 +189,7 @@ class Streams:
         link = self._link(remote)
         topic = remote.wires.stream(key[1])
         writer = Writer(remote.name, lambda chunk: link.send(topic, chunk))
-        if key in self._left:
+        if key[1] in self._left[remote.name]:
             writer.credit(Credit(end=1))
         self._writers[key] = writer
         return key, writer
@@ -202,13 +205,15 @@ class Streams:
         writer = self._writers.get(key)
         if writer is not None:
             writer.credit(credit)
-        elif credit.end:
-            self._left.append(key)
+        elif credit.end and len(key[1]) <= _LONGEST_SID:
+            self._left[key[0]].append(key[1])
 
     def _make_sure_of_room(self, key: tuple[str, str]) -> None:
         if key in self._readers or key in self._writers:  # the first one would be neither counted nor ended any more
             raise BrokenRequest("another stream has this ID")
         if self.count >= _MAX_STREAMS:
+        if sum(party == key[0] for party, _ in (*self._readers, *self._writers)) >= _MAX_OF_PARTY:
+            raise Overloaded(f"{_MAX_OF_PARTY} streams from and to {key[0]} pass already; try again later")
             raise Overloaded(f"{_MAX_STREAMS} streams pass through this bridge already; try again later")
 
     def broken(self, remote: Remote, why: str) -> None:

@@ -13,7 +13,7 @@ from bridge.store.event import Batch, Entry, Fate, Taken
 from bridge.store.inbox_rows import Arrival, Claimed, InboxRows
 from bridge.store.lanes import Lane
 from bridge.store.ledger import Ledger, StreamState
-from bridge.store.schedule import Key, Pick, Retry, Schedule
+from bridge.store.schedule import ANY_NUMBER, Key, Pick, Retry, Schedule
 from bridge.store.schema import SEQ_BITS
 from bridge.store.transaction import Transaction
 from bridge.store.writer import Writer
@@ -84,14 +84,21 @@ class Inbox:
         """Return the same for all lanes of all stores of a site."""
         return {(store, lane): self.taken(site, store, lane) for name, store, lane in self._seen if name == site}
 
-    async def claim(self, limit: int, lanes: Collection[Lane] = tuple(Lane)) -> list[Entry]:
-        """Return entries that are due, at most `limit`, alarms first; none if there are none.
+    async def claim(
+        self, limit: int, lanes: Collection[Lane] = tuple(Lane), most_of_site: int = ANY_NUMBER
+    ) -> list[Entry]:
+        """Return entries that are due, alarms first, sites in turn; none if there are none.
 
         What has expired is removed and counted on the way; where the disk does not take that, nothing is claimed for
-        some seconds. Entries that can expire and were taken before the last boot
-        are held back, with what follows for the same target, until `clock_known`.
+        some seconds. Entries that can expire and were taken before the last boot are held back, with what follows for
+        the same target, until `clock_known`.
+
+        Args:
+            limit: Most entries.
+            lanes: Of which lanes.
+            most_of_site: Most entries of one site, with those claimed from these lanes before and not given back.
         """
-        while picks := self._pick(limit, lanes):
+        while picks := self._pick(limit, lanes, most_of_site):
             now_s, offsets_ms = time.monotonic(), dict(self._offsets_ms)
 
             def claim(transaction: Transaction, picks: list[Pick] = picks, now_s: float = now_s) -> Claimed:
@@ -111,9 +118,9 @@ class Inbox:
                 return claimed.entries
         return []
 
-    async def ready(self, lanes: Collection[Lane] = tuple(Lane)) -> None:
+    async def ready(self, lanes: Collection[Lane] = tuple(Lane), most_of_site: int = ANY_NUMBER) -> None:
         """Wait until `claim` has something to do."""
-        while not self._schedule.is_ready(time.monotonic(), lanes):
+        while not self._schedule.is_ready(time.monotonic(), lanes, most_of_site):
             self._news.clear()
             due_s = self._schedule.next_due_s()
             try:
@@ -216,10 +223,10 @@ class Inbox:
             self._seen[stream.site, stream.store_id, stream.lane] = stream
         self.changed(stream.site).set()
 
-    def _pick(self, limit: int, lanes: Collection[Lane]) -> list[Pick]:
+    def _pick(self, limit: int, lanes: Collection[Lane], most_of_site: int) -> list[Pick]:
         now_s = time.monotonic()
         picks: list[Pick] = []
-        while len(picks) < limit and (pick := self._schedule.pick(now_s, lanes)) is not None:
+        while len(picks) < limit and (pick := self._schedule.pick(now_s, lanes, most_of_site)) is not None:
             picks.append(pick)
         return picks
 

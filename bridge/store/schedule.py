@@ -1,19 +1,23 @@
 """Which entry of the inbox is played next: one at a time and in order for each target, alarms before all others.
 
+Sites take turns, however many targets each has, and none has more than so many entries in flight.
+
 Pure: it knows the entries' IDs, not what they say, so that a long backlog costs eight bytes for each.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from bridge.store.lanes import Lane
 
+# More entries than anybody has in flight.
+ANY_NUMBER = 1 << 30
 # How many positions of a queue may be behind its head before it is shortened.
 _SLACK = 1024
 
@@ -66,8 +70,14 @@ class Retry(NamedTuple):
     of_target: int
 
 
+# A site, and the lanes that were asked for when its entry was picked.
+_Place: TypeAlias = tuple[str, tuple[Lane, ...]]
+
+
 class _Target:
-    __slots__ = ("due_s", "head", "in_flight", "is_listed", "key", "refused_s", "row_ids", "since_s", "tries", "why")
+    __slots__ = (
+        "due_s", "head", "in_flight", "is_listed", "key", "refused_s", "row_ids", "since_s", "taken_as", "tries", "why",
+    )  # fmt: skip
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -79,6 +89,8 @@ class _Target:
         self.due_s = 0.0
         self.why = ""
         self.in_flight = False
+        # Whose place it takes while it is in flight.
+        self.taken_as: _Place | None = None
         # In a queue of ready ones or among those that wait for a time.
         self.is_listed = False
 
@@ -103,7 +115,9 @@ class Schedule:
     def __init__(self) -> None:
         self._targets: dict[Key, _Target] = {}
         self._in_flight: dict[int, _Target] = {}
-        self._ready: dict[Lane, deque[_Target]] = {lane: deque() for lane in Lane}
+        # By site; the one that comes first has its turn.
+        self._ready: dict[Lane, OrderedDict[str, deque[_Target]]] = {lane: OrderedDict() for lane in Lane}
+        self._taken: Counter[_Place] = Counter()
         self._blocked: list[tuple[float, int, _Target]] = []
         self._numbers = count()
         self._turn = 0
@@ -120,19 +134,30 @@ class Schedule:
         target.row_ids.append(row_id)
         self._list(target)
 
-    def is_ready(self, now_s: float, lanes: Collection[Lane] = tuple(Lane)) -> bool:
+    def is_ready(self, now_s: float, lanes: Collection[Lane] = tuple(Lane), most_of_site: int = ANY_NUMBER) -> bool:
         """Return whether `pick` has something."""
         self._wake(now_s)
-        return any(self._ready[lane] for lane in lanes)
+        return any(self._next_site(lane, lanes, most_of_site) is not None for lane in lanes)
 
-    def pick(self, now_s: float, lanes: Collection[Lane] = tuple(Lane)) -> Pick | None:
-        """Return the next entry, which then is in flight, or None if none is due."""
+    def pick(self, now_s: float, lanes: Collection[Lane] = tuple(Lane), most_of_site: int = ANY_NUMBER) -> Pick | None:
+        """Return the next entry, which then is in flight, or None if none is due.
+
+        Args:
+            now_s: The present.
+            lanes: Of which lanes.
+            most_of_site: How many entries of one site may be in flight that were picked from these lanes.
+        """
         self._wake(now_s)
         for lane in self._order(lanes):
-            if self._ready[lane]:
-                target = self._ready[lane].popleft()
+            site = self._next_site(lane, lanes, most_of_site)
+            if site is not None:
+                target = self._ready[lane][site].popleft()
+                self._ready[lane].move_to_end(site)
+                self._drop_empty(lane, site)
                 target.is_listed = False
                 target.in_flight = True
+                target.taken_as = (site, tuple(lanes))
+                self._taken[target.taken_as] += 1
                 row_id = target.row_ids[target.head]
                 self._in_flight[row_id] = target
                 if not target.tries:
@@ -219,15 +244,16 @@ class Schedule:
     def _list(self, target: _Target) -> None:
         if not (target.in_flight or target.is_listed or target in self._held):
             target.is_listed = True
-            self._ready[target.key.lane].append(target)
+            self._ready[target.key.lane].setdefault(target.key.site, deque()).append(target)
 
     def _unlist(self, target: _Target) -> None:
         del self._targets[target.key]
         self._held.discard(target)
         if target.is_listed:
-            ready = self._ready[target.key.lane]
+            ready = self._ready[target.key.lane].get(target.key.site, ())
             if target in ready:
-                ready.remove(target)
+                self._ready[target.key.lane][target.key.site].remove(target)
+                self._drop_empty(target.key.lane, target.key.site)
             self._blocked = [entry for entry in self._blocked if entry[2] is not target]
             self._blocked.sort()
 
@@ -241,4 +267,15 @@ class Schedule:
         target = self._in_flight.pop(row_id, None)
         if target is not None:
             target.in_flight = False
+            assert target.taken_as is not None
+            self._taken[target.taken_as] -= 1
         return target
+
+    def _next_site(self, lane: Lane, lanes: Collection[Lane], most_of_site: int) -> str | None:
+        """Return whose turn it is: few are passed over, as only few can have so many in flight."""
+        asked = tuple(lanes)
+        return next((site for site in self._ready[lane] if self._taken[site, asked] < most_of_site), None)
+
+    def _drop_empty(self, lane: Lane, site: str) -> None:
+        if not self._ready[lane][site]:
+            del self._ready[lane][site]

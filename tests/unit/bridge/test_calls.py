@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 
 from bridge import answers, calls, clock
-from bridge.answers import PING, Answers
+from bridge.answers import PING, Answers, Crowd
 from bridge.calls import Calls
 from bridge.envelope import Answer, Presence, Request, Unreadable, read, write
 from bridge.mqtt.failures import LinkError
@@ -297,7 +297,7 @@ class Answering:
         self.played: list[str] = []
         self.replies: list[Answer] = []
         self.body: object = "x"
-        self.half = Answers("caller", self._play, self._reply, tasks)
+        self.half = Answers("caller", self._play, self._reply, tasks, Crowd())
         self.half.new_epoch(7)
 
     async def ask(self, number: int, sent_ms: int = 0) -> Answer:

@@ -287,3 +287,14 @@ async def test_many_parties_that_call_at_once_do_not_crowd_each_other_out() -> N
         executors = [Executor(f"site-{number}", ALL, local) for number in range(30)]
         answers = await asyncio.gather(*(play(executor, "POST /invoke/Water", b={}) for executor in executors))
         assert answers == [(200, "ok")] * 30
+async def test_a_wrong_password_that_one_party_sends_has_no_other_log_in_anew() -> None:
+    async with played_at() as (platform, local):
+        home, eve = Executor("home", ALL, local), Executor("eve", ALL, local)
+        await play(home, "POST /invoke/Water", b={})
+        platform.status, platform.answer = 401, {"statusCode": 401, "message": "wrong password"}
+        assert (await play(eve, "POST /login", b={"username": "eve", "password": "?"}))[0] == 401
+        platform.status, before = 200, platform.logins
+        assert (await play(home, "POST /invoke/Water", b={}))[0] == 200
+        assert platform.logins == before
+
+

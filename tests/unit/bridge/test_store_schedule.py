@@ -55,6 +55,43 @@ def test_tries_count_for_one_entry() -> None:
     assert (pick.row_id, pick.tries, pick.since_s) == (2, 0, 2.0)
 
 
+def test_sites_take_turns_however_many_targets_each_has() -> None:
+    schedule = Schedule()
+    for row_id in range(1, 101):
+        schedule.add(Key("greedy", Lane.MESSAGE, f"POST /send/{row_id}"), row_id)
+    schedule.add(LAMP, 101)
+    schedule.add(PUMP, 102)
+    assert picks(schedule, 5) == [1, 101, 2, 102, 3]
+
+
+def test_a_site_whose_targets_hang_leaves_room_for_others_and_goes_on_when_one_ends() -> None:
+    schedule, most, both, alarms = Schedule(), 2, tuple(Lane), (Lane.ALARM,)
+    for row_id in range(1, 6):
+        schedule.add(Key("greedy", Lane.MESSAGE, f"POST /send/{row_id}"), row_id)
+    first = [schedule.pick(0.0, both, most) for _ in range(3)]
+    assert [pick and pick.row_id for pick in first] == [1, 2, None]
+    assert not schedule.is_ready(0.0, both, most)
+    schedule.add(LAMP, 10)
+    assert schedule.is_ready(0.0, both, most)
+    pick = schedule.pick(0.0, both, most)
+    assert pick is not None
+    assert pick.row_id == 10
+    schedule.add(Key("greedy", Lane.ALARM, "POST /send/siren"), 11)
+    assert not schedule.is_ready(0.0, both, most)
+    pick = schedule.pick(0.0, alarms, most)  # alarms have places of their own
+    assert pick is not None
+    assert pick.row_id == 11
+    schedule.again(1, 5.0)
+    schedule.finish(2)
+    assert [pick and pick.row_id for pick in (schedule.pick(0.0, both, most) for _ in range(3))] == [3, 4, None]
+    schedule.finish(3)
+    schedule.forget([5])
+    assert not schedule.is_ready(1.0, both, most)
+    pick = schedule.pick(5.0, both, most)
+    assert pick is not None
+    assert pick.row_id == 1
+
+
 def test_what_is_held_waits_for_its_site() -> None:
     schedule = Schedule()
     schedule.add(LAMP, 1)
