@@ -18,19 +18,19 @@ from edge.model.json_value import JsonValue
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-_ALARMS_AT_ONCE = 4
 _AT_ONCE_OF_SITE = 12
-# Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
+_ALARMS_AT_ONCE = 4
 _ALARMS_AT_ONCE_OF_SITE = 3
+# Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
 _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
 # Nobody's answer: the bridge itself cannot play it, now or ever.
 _OURS = 500
 _NO_MESSAGE = 400
 _LONGEST_WHY = 1000
-_REFUSED_FOR_S = 600.0
 # Why messages of one site are tried again, in the log; the queue shows all of it.
 _SAID = 50
+_REFUSED_FOR_S = 600.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 # More would come to the same, and after a day of them to a number that is none.

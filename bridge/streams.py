@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 _PREFIX = "S"
 _OPEN_S = 30.0
+_LONGEST_POST_S = 24 * 3600.0
 _LONGEST_SID = 64
 # What passes at one time; no party takes all of it from the others.
-_LONGEST_POST_S = 24 * 3600.0
-_MAX_OF_PARTY = 16
 _MAX_STREAMS = 64
+_MAX_OF_PARTY = 16
 
 
 class Streams:
@@ -212,9 +212,9 @@ class Streams:
         if key in self._readers or key in self._writers:  # the first one would be neither counted nor ended any more
             raise BrokenRequest("another stream has this ID")
         if self.count >= _MAX_STREAMS:
+            raise Overloaded(f"{_MAX_STREAMS} streams pass through this bridge already; try again later")
         if sum(party == key[0] for party, _ in (*self._readers, *self._writers)) >= _MAX_OF_PARTY:
             raise Overloaded(f"{_MAX_OF_PARTY} streams from and to {key[0]} pass already; try again later")
-            raise Overloaded(f"{_MAX_STREAMS} streams pass through this bridge already; try again later")
 
     def broken(self, remote: Remote, why: str) -> None:
         """End all streams with a party."""

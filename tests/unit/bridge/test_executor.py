@@ -281,12 +281,6 @@ async def test_parties_that_call_at_once_log_in_once_each() -> None:
         assert (len(platform.calls), platform.logins) == (20, 3)
 
 
-async def test_many_parties_that_call_at_once_do_not_crowd_each_other_out() -> None:
-    """A platform takes few logins of one address at a time: who guesses passwords shall not be quick."""
-    async with played_at() as (_, local):
-        executors = [Executor(f"site-{number}", ALL, local) for number in range(30)]
-        answers = await asyncio.gather(*(play(executor, "POST /invoke/Water", b={}) for executor in executors))
-        assert answers == [(200, "ok")] * 30
 async def test_a_wrong_password_that_one_party_sends_has_no_other_log_in_anew() -> None:
     async with played_at() as (platform, local):
         home, eve = Executor("home", ALL, local), Executor("eve", ALL, local)
@@ -298,3 +292,9 @@ async def test_a_wrong_password_that_one_party_sends_has_no_other_log_in_anew() 
         assert platform.logins == before
 
 
+async def test_many_parties_that_call_at_once_do_not_crowd_each_other_out() -> None:
+    """A platform takes few logins of one address at a time: who guesses passwords shall not be quick."""
+    async with played_at() as (_, local):
+        executors = [Executor(f"site-{number}", ALL, local) for number in range(30)]
+        answers = await asyncio.gather(*(play(executor, "POST /invoke/Water", b={}) for executor in executors))
+        assert answers == [(200, "ok")] * 30
