@@ -14,6 +14,8 @@ from edge.runtime.tokens import Tokens
 from edge.runtime.users import Users, caller_of
 
 _MANAGING = frozenset(("containers", "connections", "users"))
+# Not OPACA's: what an operator sees, such as what containers write, is nobody's business who has a page open.
+_OPERATORS = "edge"
 
 
 class OriginGuard:
@@ -95,7 +97,7 @@ class PlatformGate:
         """
         authorization = _authorization(request)
         if not self._requires_auth:
-            return self._admit_anybody(request, authorization)
+            return self._admit_anybody(request, authorization, route)
         if authorization is None:
             caller = self._admit_anonymous(request, route)
         else:
@@ -119,16 +121,19 @@ class PlatformGate:
         now = caller_of(user)
         return not self._requires_auth or now.role >= route.role or _has_privilege(now, route)
 
-    def _admit_anybody(self, request: Request, authorization: str | None) -> Caller:
+    def _admit_anybody(self, request: Request, authorization: str | None, route: Route | None) -> Caller:
         if authorization is not None:
             presented = self._presented(authorization)
             if presented is not None:
                 return Caller(
                     name=presented.name, role=Role.ADMIN, privileges=presented.privileges, is_authenticated=True
                 )
-        if request.method != "GET" and request.raw_path.split("/", 2)[1] in _MANAGING:
+        # The route's own path: as it came, `/%63ontainers` would look like something else.
+        path = request.raw_path if route is None else route.path
+        first = path.split("/", 2)[1]
+        if first == _OPERATORS or (request.method != "GET" and first in _MANAGING):
             self._guard.demand_own(request)
-        if request.raw_path in _ISSUES_TOKENS and self._guard.is_foreign(request):
+        if path in _ISSUES_TOKENS and self._guard.is_foreign(request):
             return self._foreigner
         return self._anybody
 

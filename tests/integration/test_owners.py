@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -317,6 +318,32 @@ def test_a_foreign_page_gets_no_token_for_the_asking(tmp_path: Path) -> None:
             # Who shows a token is no page that merely happens to be visited.
             headers = {**foreign, "Authorization": f"Bearer {token_for(body['username'])}"}
             assert platform.ask("DELETE", "/containers/none", headers=headers).text == "false"
+
+
+@pytest.mark.parametrize(("header", "value"), [("Origin", "http://evil.example"), ("Host", "evil.example")])
+def test_no_writing_of_a_path_hides_what_a_foreign_page_asks_for(tmp_path: Path, header: str, value: str) -> None:
+    """Pages send simple requests without asking, and percent signs as they are."""
+    foreign = {header: value}
+    with PlatformThread(tmp_path, secret=KEY) as platform:
+        user = {"username": "mallory", "password": "pw", "role": "ADMIN"}
+        for path in ("/users", "/%75sers", "/user%73", "http://evil.example/user%73"):
+            assert platform.ask("POST", path, headers=foreign, body=json.dumps(user).encode()).status == 403
+        assert [each["username"] for each in platform.ask("GET", "/users").json()] == ["admin"]
+        for path in ("/%63ontainers", "/c%6fntainers/none", "/%63ontainers/notify", "/connection%73"):
+            for method in ("POST", "PUT", "DELETE"):
+                assert platform.ask(method, path, headers=foreign, body=b"{}").status in (403, 405)
+        for path in ("/token", "/%74oken", "/t%6Fken"):
+            assert platform.ask("GET", path, headers=foreign).status == 403
+
+
+def test_what_operators_see_is_not_shown_to_a_foreign_page(tmp_path: Path) -> None:
+    """A page whose own host name leads here (DNS rebinding) is of one origin with the platform to its browser."""
+    with PlatformThread(tmp_path, secret=KEY) as platform:
+        for path in ("/edge/containers", "/edge/containers/none/log", "/edge/images", "/edg%65/bridge"):
+            refused = platform.ask("GET", path, headers={"Host": "evil.example"})
+            assert (refused.status, "ALLOWED_HOSTS" in refused.text) == (403, True)
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+            assert platform.ask("GET", "/edge/containers", headers={"Host": host}).status == 200
 
 
 @pytest.mark.parametrize("header", ["Origin", "Host"])
