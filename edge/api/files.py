@@ -122,7 +122,9 @@ def is_file_path(raw_path: str) -> bool:
         return False
     if "%" in once or "\\" in once or not once.isprintable() or once.count("/") != raw_path.count("/"):
         return False
-    return not {"", ".", ".."}.intersection(once[len(_PREFIX) :].split("/"))
+    # What follows a semicolon is no part of a folder's name to servers in Java: `..;a` is a step up.
+    folders = (segment.partition(";")[0] for segment in once[len(_PREFIX) :].split("/"))
+    return not {"", ".", ".."}.intersection(folders)
 
 
 def _headers(answer: ClientResponse) -> CIMultiDict[str]:

@@ -219,6 +219,11 @@ async def test_leaving_ends_a_transfer_under_way() -> None:
         ("/files/a/b.txt", True),
         ("/files/%C3%A4", True),
         ("/files/a..b", True),
+        ("/files/a;b", True),
+        ("/files/..;/info", False),
+        ("/files/..;a=b/info", False),
+        ("/files/..%3B/info", False),
+        ("/files/a/;/b", False),
         ("/files/%2F", False),
     ],
 )
