@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from edge.errors import NotFound
 from edge.http.replies import JSON, Reply, text_reply
@@ -75,7 +76,7 @@ class DocumentHandlers:
 
     async def static_file(self, request: Request) -> Reply:
         """`GET` of a file that the landing page uses."""
-        return await self._static(request.raw_path.removeprefix("/"))
+        return await self._static(unquote(request.raw_path).removeprefix("/"))
 
     def static_files(self) -> Sequence[str]:
         """Return the names of the landing page's files."""

@@ -95,6 +95,10 @@ def test_no_path_leads_out(process: Process, path: str) -> None:
     assert process.ask("GET", path).status == 400
 
 
+def test_a_file_is_found_however_its_name_is_written(process: Process) -> None:
+    assert process.ask("GET", "/%6Cogin.js").text == process.ask("GET", "/login.js").text
+
+
 def test_the_route_document_is_the_same_in_every_form(process: Process) -> None:
     document = process.ask("GET", "/v3/api-docs").json()
     assert document["openapi"].startswith("3.1.")
