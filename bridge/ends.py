@@ -156,7 +156,7 @@ class End:
         batch = await outbox.batch(name, lane, max(way.sent_seq, outbox.mark(name, lane)))
         if batch.is_held:
             way.not_before_s = now_s + _HELD_S
-            self.remote.complain(f"lane {lane.word} waits: this machine's clock stands before what it has accepted")
+            self.remote.complain(f"lane {lane.word} waits until this machine's clock is set: its messages can expire")
         if batch.is_empty and not (way.is_greeting and batch.last_seq):
             return False
         if await self._dropped(lane, batch):

@@ -9,18 +9,53 @@ from pathlib import Path
 from typing import NamedTuple
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Whose clock goes on while the machine is off, and what sets it over the network: systemd leaves a file when it has.
+_BATTERY_CLOCK_S = Path("/sys/class/rtc/rtc0/since_epoch")
+_NETWORK_TIME = Path("/run/systemd/timesync")
+_IS_SET = "synchronized"
+# Battery and system clock that are so far apart do not go by each other.
+_APART_S = 60.0
+# Nobody sets a clock that nobody has set for so long after the boot.
+_GIVEN_UP_MS = 3_600_000
+_LOOK_EVERY_MS = 1_000
 
 
 class Clock:
-    """The time of day, which a Pi has not got when it boots, and the time since boot, which is always right.
+    """The time of day, which a Pi has not got when it boots, and the time since boot, which is always right."""
 
-    Attributes:
-        is_trusted: Whether the time of day may be believed. Where it may not, messages that can expire and were stored
-            before the last boot are held back until it can.
-    """
+    def __init__(self, *, battery_clock_s: Path = _BATTERY_CLOCK_S, network_time: Path = _NETWORK_TIME) -> None:
+        """Args:
+        battery_clock_s: The file with the Unix time of a clock that goes on while the machine is off.
+        network_time: The folder of what sets the clock over the network.
+        """
+        self._battery_clock_s = battery_clock_s
+        self._network_time = network_time
+        self._is_set = False
+        self._looked_ms = -_LOOK_EVERY_MS
 
-    def __init__(self, *, is_trusted: bool = True) -> None:
-        self.is_trusted = is_trusted
+    def is_set(self) -> bool:
+        """Return whether the time of day may be believed.
+
+        It may not while systemd is about to set it: without a battery it stands where it stood at the end, which looks
+        as if no time had passed. Where nobody is known to set it, nothing speaks against it.
+        """
+        now_ms = self.alive_ms()
+        if not self._is_set and now_ms - self._looked_ms >= _LOOK_EVERY_MS:
+            self._looked_ms = now_ms
+            self._is_set = now_ms > _GIVEN_UP_MS or not self._is_about_to_be_set()
+        return self._is_set
+
+    def _is_about_to_be_set(self) -> bool:
+        try:
+            is_waiting = self._network_time.is_dir() and not (self._network_time / _IS_SET).exists()
+        except OSError:
+            return False
+        if not is_waiting:
+            return False
+        try:
+            return abs(int(self._battery_clock_s.read_text()) - self.now_ms() / 1000) > _APART_S
+        except (OSError, ValueError):
+            return True
 
     @cached_property
     def boot(self) -> str:

@@ -107,8 +107,8 @@ class Batch:
         sent_ms: When the batch was made, by the sender's clock.
         tag: Tells the last event from every other that may ever have its number; comes back with the mark, so that a
             sender whose file is an older copy finds out that the number was given twice. 1 if that event is lost.
-        is_held: Whether there is nothing to send because nobody can tell if what follows has expired: the clock stands
-            before the time at which it was accepted.
+        is_held: Whether there is nothing to send because nobody can tell if what follows has expired: the clock was not
+            set since the machine was started.
     """
 
     previous_seq: int

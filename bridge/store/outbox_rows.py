@@ -281,10 +281,13 @@ class OutboxRows:
         self._losses.count(transaction, ("out", state.site, state.lane, why), len(rows), size)
 
     def _left_ms(self, deadline: Deadline, at_ms: int) -> int | None:
+        alive_ms = self._clock.alive_ms()
+        if deadline.boot == self.boot:
+            return deadline.left_ms(alive_ms, self.boot, None)
         now_ms = self._clock.now_ms()
-        # Earlier than when the message was accepted: the clock is wrong, whatever was said of it.
-        is_known = self._clock.is_trusted and now_ms >= at_ms
-        return deadline.left_ms(self._clock.alive_ms(), self.boot, now_ms if is_known else None)
+        # Earlier than when the message was accepted: the clock is wrong, whoever has set it.
+        is_known = now_ms >= at_ms and self._clock.is_set()
+        return deadline.left_ms(alive_ms, self.boot, now_ms if is_known else None)
 
 
 def _tag(transaction: Transaction, state: LaneState, seq: int) -> int:

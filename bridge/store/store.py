@@ -54,7 +54,7 @@ class Store:
         Args:
             path: The database; a lock and SQLite's own files lie beside it.
             policies: What a lane towards a site may take: `lambda site, lane: UP[lane]`.
-            clock: None takes the machine's own, trusted.
+            clock: None takes the machine's own.
             inbox_bounds: What one site may leave here to be played.
             floor_bytes: How much of the disk is left to others.
         """

@@ -19,6 +19,7 @@ class ManualClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
+        self.was_set = True
         self._now_ms = 1_700_000_000_000
         self._alive_ms = 60_000
         self._boots = 1
@@ -32,6 +33,9 @@ class ManualClock(Clock):
 
     def alive_ms(self) -> int:
         return self._alive_ms
+
+    def is_set(self) -> bool:
+        return self.was_set
 
     def go(self, seconds: float) -> None:
         """Let time pass."""

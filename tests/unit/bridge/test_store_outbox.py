@@ -224,6 +224,23 @@ async def test_a_wrong_clock_after_a_reboot_neither_drops_nor_sends_what_can_exp
         assert (list(batch.events), [loss.count for loss in batch.losses]) == ([], [2])
 
 
+async def test_a_clock_that_stood_still_while_the_machine_was_off_sends_nothing_late(tmp_path: Path) -> None:
+    """It goes on where it stood, as if no time had passed: the message seems to be as good as new."""
+    clock = ManualClock()
+    async with opened(tmp_path, clock, LanePolicy(expiry_s=HOUR_S)) as store:
+        await put_many(store, 2)
+    clock.reboot(now_ms=clock.now_ms() + 1000)
+    clock.was_set = False
+    async with opened(tmp_path, clock, LanePolicy(expiry_s=HOUR_S)) as store:
+        assert (await store.outbox.batch("there", M, 0)).is_held
+        await put_many(store, 1, site="elsewhere")  # since the boot: its age is known
+        assert len((await store.outbox.batch("elsewhere", M, 0)).events) == 1
+        clock._now_ms += DAY_MS
+        clock.was_set = True
+        batch = await store.outbox.batch("there", M, 0)
+        assert (list(batch.events), [loss.count for loss in batch.losses]) == ([], [2])
+
+
 async def test_a_clock_that_is_set_while_the_machine_runs_ages_nothing(tmp_path: Path) -> None:
     clock = ManualClock()
     async with opened(tmp_path, clock, LanePolicy(expiry_s=HOUR_S)) as store:
