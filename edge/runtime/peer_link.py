@@ -29,6 +29,9 @@ Dial = Callable[[str, str], PlatformTransport]
 _TOPIC = "/containers"
 # They change nothing that a description shows.
 _NO_CHANGE = ("POST /containers/login/", "POST /containers/logout/")
+# After a look that an event has caused, measured by how long that took.
+_REST_PER_LOOK = 4.0
+_LONGEST_REST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,11 +226,15 @@ class PeerLink:
             raise failure
 
     async def _keep_fresh(self) -> None:
+        loop = asyncio.get_running_loop()
         pause_s = self._timing.first_pause_s
         while True:
             await self._look.wait()
+            began_s = loop.time()
             if await self._is_there():
                 pause_s = self._timing.first_pause_s
+                # Who tells of changes without end, or has much to say of itself, must not keep everybody else waiting.
+                await asyncio.sleep(min(_REST_PER_LOOK * (loop.time() - began_s), _LONGEST_REST_S))
             else:
                 self.road.cut_lost_calls(self._timing.lost_after_s)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
-from aiohttp import ClientError, ClientWebSocketResponse, ClientWSTimeout, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from edge.errors import BadAnswer, BadInput, Cause, RemoteError, Unreachable
 from edge.model.codec import decode
@@ -18,7 +18,7 @@ _HANDSHAKE_S = 10.0
 _HEARTBEAT_S = 30.0
 _MAX_EVENT_BYTES = 64 * 1024
 # How long leaving waits for the other end to say goodbye.
-_GOODBYE = ClientWSTimeout(ws_close=1.0)
+_GOODBYE_S = 1.0
 
 
 @asynccontextmanager
@@ -54,13 +54,22 @@ async def subscription(
         raise Unreachable(f"{base_url} did not answer GET /subscribe in {_HANDSHAKE_S:.0f} s") from error
     except (ClientError, OSError, ValueError) as error:
         raise failure(error, "GET", base_url, "/subscribe") from error
-    async with socket:
+    try:
         try:
             await socket.send_str(topic)
         except (ClientError, OSError) as error:
             raise failure(error, "GET", base_url, "/subscribe") from error
         async with aclosing(_events(socket, base_url)) as events:
             yield events
+    finally:
+        await _leave(socket)
+
+
+async def _leave(socket: ClientWebSocketResponse) -> None:
+    # aiohttp's own limit begins anew with each message: who never stops talking would never let us go.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_S):
+            await socket.close()
 
 
 async def _events(socket: ClientWebSocketResponse, base_url: str) -> AsyncGenerator[Event, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
@@ -61,6 +61,19 @@ async def test_events_come_one_by_one_and_leaving_says_goodbye() -> None:
             assert (await anext(events)).related_id == "c"
         await left.wait()
     assert noted == ["/base/subscribe", "Bearer abc", "/containers"]
+
+
+async def test_who_never_stops_talking_is_left_all_the_same() -> None:
+    async def talk(ws: web.WebSocketResponse) -> None:
+        with suppress(ConnectionError):
+            while True:
+                await ws.send_json(EVENT)
+                await asyncio.sleep(0)
+
+    async with platform(talk) as (client, url, _):
+        async with asyncio.timeout(20):
+            async with subscription(client, url, "", "/containers") as events:
+                assert (await anext(events)).id == "e"
 
 
 async def test_end_of_the_subscription_is_an_error() -> None:

@@ -79,6 +79,25 @@ async def test_a_burst_of_events_costs_few_looks_and_logins_none() -> None:
         assert len(peer.called("info")) <= before + 2
 
 
+async def test_one_that_never_stops_telling_of_changes_does_not_keep_the_platform_busy() -> None:
+    looks: list[tuple[float, float]] = []
+    now = asyncio.get_running_loop().time
+
+    async def answer(_: object) -> bytes:
+        began_s = now()
+        await asyncio.sleep(0.02)
+        looks.append((began_s, now()))
+        peer.changed()
+        return info(f"Do{len(looks)}")
+
+    peer = FakePlatform(answers={"info": answer})
+    async with followed(peer):
+        await until(lambda: len(looks) >= 6)
+    # The first ones are those of joining.
+    for (began_s, ended_s), (next_s, _) in pairwise(looks[-4:]):
+        assert next_s - ended_s > 3 * (ended_s - began_s)
+
+
 async def test_a_peer_that_went_away_is_kept_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     peer = FakePlatform(document=info("Do"), invoke_answers={"Do": 1})
