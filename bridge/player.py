@@ -17,10 +17,11 @@ from edge.model.json_value import JsonValue
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16
-_AT_ONCE_OF_SITE = 12
-_ALARMS_AT_ONCE = 4
-_ALARMS_AT_ONCE_OF_SITE = 3
+# In flight at one time, of all sites and of one: what hangs at the targets of one leaves places for others.
+_AT_ONCE = 24
+_AT_ONCE_OF_SITE = 16
+_ALARMS_AT_ONCE = 6
+_ALARMS_AT_ONCE_OF_SITE = 4
 # Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
 _HOPELESS = frozenset({400, 413, 422})
 _REFUSED = frozenset({401, 403, 404})
@@ -38,7 +39,7 @@ _DOUBLINGS = 16
 
 
 class Player:
-    """Plays entries, up to 16 at once, and 4 alarms besides; of one site 12 and 3."""
+    """Plays entries, of one site up to 16 at once, and 4 alarms besides; of all sites 24 and 6."""
 
     def __init__(self, store: Store, executor_of: Callable[[str], Executor], tasks: Tasks) -> None:
         self._inbox = store.inbox

@@ -8,7 +8,7 @@ Pure: it knows the entries' IDs, not what they say, so that a long backlog costs
 from __future__ import annotations
 
 from array import array
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
@@ -117,7 +117,7 @@ class Schedule:
         self._in_flight: dict[int, _Target] = {}
         # By site; the one that comes first has its turn.
         self._ready: dict[Lane, OrderedDict[str, deque[_Target]]] = {lane: OrderedDict() for lane in Lane}
-        self._taken: Counter[_Place] = Counter()
+        self._taken: dict[_Place, int] = defaultdict(int)
         self._blocked: list[tuple[float, int, _Target]] = []
         self._numbers = count()
         self._turn = 0
@@ -152,8 +152,7 @@ class Schedule:
             site = self._next_site(lane, lanes, most_of_site)
             if site is not None:
                 target = self._ready[lane][site].popleft()
-                self._ready[lane].move_to_end(site)
-                self._drop_empty(lane, site)
+                self._took(lane, site)
                 target.is_listed = False
                 target.in_flight = True
                 target.taken_as = (site, tuple(lanes))
@@ -244,16 +243,21 @@ class Schedule:
     def _list(self, target: _Target) -> None:
         if not (target.in_flight or target.is_listed or target in self._held):
             target.is_listed = True
-            self._ready[target.key.lane].setdefault(target.key.site, deque()).append(target)
+            sites = self._ready[target.key.lane]
+            ready = sites.get(target.key.site)
+            if ready is None:
+                sites[target.key.site] = deque((target,))
+            else:
+                ready.append(target)
 
     def _unlist(self, target: _Target) -> None:
         del self._targets[target.key]
         self._held.discard(target)
         if target.is_listed:
-            ready = self._ready[target.key.lane].get(target.key.site, ())
-            if target in ready:
-                self._ready[target.key.lane][target.key.site].remove(target)
-                self._drop_empty(target.key.lane, target.key.site)
+            ready = self._ready[target.key.lane].get(target.key.site)
+            if ready is not None and target in ready:
+                ready.remove(target)
+                self._took(target.key.lane, target.key.site)
             self._blocked = [entry for entry in self._blocked if entry[2] is not target]
             self._blocked.sort()
 
@@ -274,8 +278,15 @@ class Schedule:
     def _next_site(self, lane: Lane, lanes: Collection[Lane], most_of_site: int) -> str | None:
         """Return whose turn it is: few are passed over, as only few can have so many in flight."""
         asked = tuple(lanes)
-        return next((site for site in self._ready[lane] if self._taken[site, asked] < most_of_site), None)
+        for site in self._ready[lane]:
+            if self._taken[site, asked] < most_of_site:
+                return site
+        return None
 
-    def _drop_empty(self, lane: Lane, site: str) -> None:
-        if not self._ready[lane][site]:
-            del self._ready[lane][site]
+    def _took(self, lane: Lane, site: str) -> None:
+        """The next turn is another site's."""
+        sites = self._ready[lane]
+        if sites[site]:
+            sites.move_to_end(site)
+        else:
+            del sites[site]
