@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
+from bridge.envelope import LONGEST_PATH
+
 # What the bridge plays at all, whoever asks: the calls of OPACA's common API. Managing is none of them.
 _PLAYED = frozenset(
     {
@@ -22,7 +24,6 @@ _PLAYED = frozenset(
     }
 )
 _MESSAGES = ("POST /send/", "POST /broadcast/")
-_LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Access:
         """
         method, _, path = route.partition(" ")
         name = path.strip("/")
-        if (method, name.partition("/")[0]) not in _PLAYED or not _is_plain(path):
+        if (method, name.partition("/")[0]) not in _PLAYED or not is_plain(path):
             return "is nothing that a bridge plays"
         if self.role is None:
             return "is refused: this platform allows it nothing yet ([bridge.gateway.sites.<name>] role, allow)"
@@ -70,12 +71,12 @@ def is_message(route: str) -> bool:
     (True, False, False)
     """
     _, _, path = route.partition(" ")
-    return route.startswith(_MESSAGES) and _is_plain(path)
+    return route.startswith(_MESSAGES) and is_plain(path)
 
 
-def _is_plain(path: str) -> bool:
+def is_plain(path: str) -> bool:
     """Tell whether a path can only mean what it says: no dots alone, no empty segments, no query, no fragment."""
-    if len(path) > _LONGEST_PATH or not path.startswith("/") or not path.isascii() or not path.isprintable():
+    if len(path) > LONGEST_PATH or not path.startswith("/") or not path.isascii() or not path.isprintable():
         return False
     if any(mark in path for mark in "?#\\; "):
         return False

@@ -6,7 +6,7 @@ import msgspec
 
 from bridge import envelope
 from bridge.clock import tick_ms
-from bridge.envelope import Unreadable
+from bridge.envelope import LONGEST_ROUTE, Unreadable
 from bridge.store import LAST_SEQ, Batch, Event, Fate, Lane, Loss, Numbered, Taken
 from bridge.store.losses import OTHER, REASONS
 
@@ -15,7 +15,6 @@ _MOST_MS = 1 << 53
 _MOST_BYTES = 1 << 40
 _LONGEST_S = 10 * 365 * 86_400.0
 _LONGEST_STORE_ID = 64
-_LONGEST_ROUTE = 2048
 
 
 def can_be_sent(event: Event) -> bool:
@@ -110,7 +109,7 @@ def _numbered(event: envelope.Event) -> Numbered:
     if seconds_left is not None and not 0 <= seconds_left <= _LONGEST_S:
         seconds_left = 0.0 if seconds_left < 0 else _LONGEST_S
     # Each target is kept in memory. What is cut is no message any more, and ends as a dead letter.
-    route = event.route if len(event.route) <= _LONGEST_ROUTE else event.route[:_LONGEST_ROUTE] + "…"
+    route = event.route if len(event.route) <= LONGEST_ROUTE else event.route[:LONGEST_ROUTE] + "…"
     return Numbered(event.n, Event(route, bytes(event.b) or None, event.q, event.h), seconds_left)
 
 

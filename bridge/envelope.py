@@ -23,8 +23,11 @@ VERSION = 1
 CARRIED_HEADERS = ("ContainerLoginToken",)
 # A body as deep as a platform takes, with the envelope around it.
 _DEEPEST = MAX_DEPTH + 1
+# Characters of a path, percent-encoded: two names of the longest that an agent of ours may have (200 characters).
+LONGEST_PATH = 5000
+LONGEST_ROUTE = LONGEST_PATH + len("DELETE ")
 # Characters of what is kept for longer than the message that it came with.
-_MOST = {"route": 2048, "id": 64, "st": 64, "m": 64, "sw": 200}
+_MOST = {"route": LONGEST_ROUTE, "id": 64, "st": 64, "m": 64, "sw": 200}
 
 
 class _Message(Struct, omit_defaults=True, kw_only=True):

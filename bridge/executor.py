@@ -15,6 +15,7 @@ from bridge.answers import error_body
 from bridge.calls import unknown
 from bridge.envelope import CARRIED_HEADERS, Answer, Request
 from bridge.local import LocalPlatform
+from bridge.replies import refused
 from edge.errors import CalleeError, OpacaError, OutcomeUnknown, RemoteError
 from edge.http.errors import error_body as error_tree
 from edge.http.errors import status_of
@@ -87,7 +88,7 @@ class Executor:
                 )
             return 200, _value(route, answer)
         except RemoteError as error:
-            return self._refused(error)
+            return refused(error)
         except TimeoutError:
             return 502, error_body(502, f"the platform behind the bridge did not answer {route}")
         except CalleeError as error:
@@ -112,14 +113,6 @@ class Executor:
             self._let_in_s = now_s
         self._platform.forget_login(self._party)
         return await ask(await self.transport())
-
-    def _refused(self, error: RemoteError) -> tuple[int, JsonValue]:
-        """Return the platform's own error, so that it reads as if the platform had been asked directly."""
-        status = error.status or 502
-        cause = error.cause
-        if cause is None:
-            return status, error_body(status, error.message)
-        return status, error_tree(cause.status or status, cause.message, cause.cause)
 
     def _options(self, headers: Mapping[str, str], idempotency_key: str | None) -> CallOptions:
         token = headers.get(CARRIED_HEADERS[0])

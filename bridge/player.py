@@ -110,5 +110,5 @@ class Player:
 
 
 def _text(status: int, body: JsonValue | UnsetType) -> str:
-    message = body.get("message") if isinstance(body, dict) else None
+    message = body.get("message") or body.get("error") if isinstance(body, dict) else None
     return f"{status}: {message}" if message else str(status)

@@ -7,18 +7,17 @@ from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 from aiohttp.web import StreamResponse
-from msgspec import UNSET, UnsetType
 
-from bridge.calls import away, unknown
-from bridge.envelope import Answer
+from bridge.access import is_plain
+from bridge.calls import away
 from bridge.remote import Remote
+from bridge.replies import reply_of
 from bridge.subscribe import Subscriptions
 from edge.errors import NotFound
 from edge.http.caller import Role
 from edge.http.replies import FALSE, JSON, NOTHING, Kind, Reply, StreamReply, json_reply, text_reply
 from edge.http.request import Request
 from edge.http.routes import Match, Route, RouteTable
-from edge.model.codec import encode
 from edge.model.json_value import JsonValue
 from edge.model.requests import Login, Message
 from edge.transport.http import KEEPS_MESSAGES
@@ -141,6 +140,9 @@ class Proxy:
         return text_reply(self._token, request.accept)
 
     async def _agents(self, remote: Remote, request: Request) -> Reply:
+        request.query.boolean(
+            "includeConnected", False
+        )  # it tells of nobody else, and takes no other words than others do
         return json_reply([agent for container in _containers(remote) for agent in container.agents])
 
     async def _agent(self, remote: Remote, request: Request) -> Reply:
@@ -155,17 +157,19 @@ class Proxy:
         return json_reply(_containers(remote))
 
     async def _send(self, remote: Remote, request: Request) -> Reply:
-        agent_id = request.parameters["agentId"]
-        if remote.info is not None and agent_id not in remote.agent_ids():
-            raise NotFound(f"{remote.name} has no agent {agent_id!r}")
+        agent_id, query = request.parameters["agentId"], _query(request)
         message = await request.json(Message)
-        await self._events.accept(remote, f"POST /send/{quote(agent_id, safe='')}", _query(request), message)
+        container_id = query.get("containerId")
+        if remote.info is not None and agent_id not in remote.agent_ids(container_id):
+            where = "" if container_id is None else f" in container {container_id}"
+            raise NotFound(f"there is no agent {agent_id}{where}")
+        await self._events.accept(remote, f"POST /send/{quote(agent_id, safe='')}", query, message)
         return NOTHING
 
     async def _broadcast(self, remote: Remote, request: Request) -> Reply:
-        channel = request.parameters["channel"]
+        channel, query = request.parameters["channel"], _query(request)
         message = await request.json(Message)
-        await self._events.accept(remote, f"POST /broadcast/{quote(channel, safe='')}", _query(request), message)
+        await self._events.accept(remote, f"POST /broadcast/{quote(channel, safe='')}", query, message)
         return NOTHING
 
     async def _invoke(self, remote: Remote, request: Request) -> Reply:
@@ -179,7 +183,7 @@ class Proxy:
             limit_s=timeout_s + _GRACE_S if timeout_s > 0 else _LONGEST_INVOKE_S,
             begin_within_s=min(timeout_s, _BEGIN_S) if timeout_s > 0 else _BEGIN_S,
         )
-        return _reply(answer)
+        return reply_of(answer)
 
     async def _get_stream(self, remote: Remote, request: Request) -> StreamReply:
         return self._streams.opened(remote, _route(request, "stream"), _query(request), _headers(request))
@@ -194,10 +198,10 @@ class Proxy:
         answer = await remote.call("POST /login", body=body, limit_s=_CALL_S)
         if answer.s == 200 and isinstance(answer.b, str):
             return text_reply(answer.b, request.accept)
-        return _reply(answer)
+        return reply_of(answer)
 
     async def _logout(self, remote: Remote, request: Request) -> Reply:
-        return _reply(await remote.call("POST /logout", headers=_headers(request), limit_s=_CALL_S))
+        return reply_of(await remote.call("POST /logout", headers=_headers(request), limit_s=_CALL_S))
 
     async def _connect_back(self, remote: Remote, request: Request) -> Reply:
         # The bridge at the other end connects its platform with this one, or not; nothing changes by asking here.
@@ -214,13 +218,19 @@ def _containers(remote: Remote) -> list[Any]:
 
 
 def _route(request: Request, name: str) -> str:
-    """Return method and path of a call, percent-encoded anew."""
+    """Return method and path of a call, percent-encoded anew; `NotFound` if the other end would take it for hostile."""
     path = f"/{'invoke' if name == 'action' else name}/{quote(request.parameters[name], safe='')}"
     agent_id = request.parameters.get("agentId")
-    return f"{request.method} {path}" + (f"/{quote(agent_id, safe='')}" if agent_id is not None else "")
+    if agent_id is not None:
+        path += f"/{quote(agent_id, safe='')}"
+    if not is_plain(path):
+        at_agent = "" if agent_id is None else f" at agent {agent_id[:200]}"
+        raise NotFound(f"there is no {name} {request.parameters[name][:200]}{at_agent} that a bridge could call")
+    return f"{request.method} {path}"
 
 
 def _query(request: Request) -> dict[str, str]:
+    request.query.boolean("forward", True)  # nothing goes on from there, whatever is wished
     names = ("forward", "containerId", "timeout", "agent_id")
     found = {name: request.query.text(name) for name in names}
     return {name: value for name, value in found.items() if value}
@@ -229,14 +239,3 @@ def _query(request: Request) -> dict[str, str]:
 def _headers(request: Request) -> dict[str, str]:
     token = request.headers.get("ContainerLoginToken")
     return {} if token is None else {"ContainerLoginToken": token}
-
-
-def _reply(answer: Answer) -> Reply:
-    """Return another party's answer as if it had come over HTTP."""
-    if answer.u:
-        message = answer.b.get("message") if isinstance(answer.b, dict) else None
-        raise unknown(str(message or "the outcome is unknown"))
-    status = answer.s if 200 <= answer.s <= 599 else 502
-    if isinstance(answer.b, UnsetType) or answer.b is UNSET:
-        return Reply(b"", None, status)
-    return Reply(encode(answer.b), JSON, status)

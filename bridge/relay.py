@@ -11,7 +11,7 @@ from bridge import envelope
 from bridge.access import is_message
 from bridge.carrier import Carrier
 from bridge.ends import BURST_S, End
-from bridge.envelope import Unreadable, read
+from bridge.envelope import LONGEST_PATH, Unreadable, read
 from bridge.lanes import Lanes
 from bridge.large import MAX_BODY_BYTES
 from bridge.mqtt.driver import Incoming
@@ -63,7 +63,7 @@ class Relay:
         if not is_message(route):
             raise ParameterMismatch(
                 f"{route[:100]!r} is nothing that a bridge carries: the name of an agent or a channel has no '/' in it,"
-                " is neither '.' nor '..', and takes at most 1,000 bytes, percent-encoded"
+                f" is neither '.' nor '..', and takes less than {LONGEST_PATH} bytes, percent-encoded"
             )
         body = encode(message)
         if len(body) > MAX_BODY_BYTES:

@@ -172,11 +172,16 @@ class Remote:
             log.warning("%s: %s", self.name, problem)
         self.problem = problem
 
-    def agent_ids(self) -> set[str]:
-        """Return the agents that it says it has."""
+    def agent_ids(self, container_id: str | None = None) -> set[str]:
+        """Return the agents that it says it has, or those of one container."""
         if self.description is None:
             return set()
-        return {agent.agent_id for container in self.description.containers for agent in container.agents}
+        return {
+            agent.agent_id
+            for container in self.description.containers
+            if container_id in (None, container.container_id)
+            for agent in container.agents
+        }
 
     def _tell(self, what: str) -> None:
         """Log that it came or went; one that does so all the time fills no log."""

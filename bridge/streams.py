@@ -19,14 +19,13 @@ from bridge.mqtt.link import Link
 from bridge.mqtt.topics import Address
 from bridge.pipes import Reader, Writer
 from bridge.remote import Remote
+from bridge.replies import check, failed
 from bridge.station import Station
 from bridge.tasks import Tasks
-from edge.errors import BrokenRequest, Cause, OpacaError, Overloaded, RemoteError, Unreachable
-from edge.http.errors import error_body as error_tree
+from edge.errors import BrokenRequest, OpacaError, Overloaded, Unreachable
 from edge.http.errors import status_of
 from edge.http.replies import StreamReply
 from edge.http.request import Request as HttpRequest
-from edge.model.json_value import JsonValue
 from edge.transport.base import CallOptions
 from edge.transport.http import HttpTransport
 
@@ -72,7 +71,7 @@ class Streams:
         with self._reading(remote) as (sid, reader):
             try:
                 answer = await remote.call(route, dict(query), headers, limit_s=_OPEN_S, sid=sid)
-                _check(answer, remote, route)
+                check(answer, remote.name, route)
                 reader.ready()
                 yield reader.pieces()
             finally:
@@ -99,7 +98,7 @@ class Streams:
             writer.break_off("its source has left")
         if failure is not None:
             raise failure
-        _check(answer, remote, route)
+        check(answer, remote.name, route)
 
     async def play(self, remote: Remote, request: Request) -> Answer:
         """Open a stream of the local platform for a remote caller."""
@@ -115,7 +114,7 @@ class Streams:
                 return await self._sent(remote, request, transport)
             return await self._received(remote, request, transport, *names)
         except OpacaError as error:
-            return _failed(request, error)
+            return failed(request.id, error, int(status_of(error)))
         except TimeoutError:
             return Answer(id=request.id, s=502, b=error_body(502, "the platform behind the bridge does not answer"))
 
@@ -273,30 +272,6 @@ async def _feed(writer: Writer, pieces: AsyncIterator[bytes]) -> None:
     async for piece in pieces:
         await writer.write(piece)
     await writer.end()
-
-
-def _check(answer: Answer, remote: Remote, route: str) -> None:
-    if answer.s >= 400:
-        cause = _cause(answer.b) if isinstance(answer.b, dict) else Cause(answer.s, None)
-        raise RemoteError(f"{remote.name} answered {answer.s} to {route}", cause, answer.s)
-
-
-def _cause(body: dict[str, JsonValue]) -> Cause:
-    status, message, inner = body.get("statusCode"), body.get("message"), body.get("cause")
-    return Cause(
-        status if isinstance(status, int) else None,
-        message if isinstance(message, str) else None,
-        _cause(inner) if isinstance(inner, dict) else None,
-    )
-
-
-def _failed(request: Request, error: OpacaError) -> Answer:
-    if isinstance(error, RemoteError) and error.cause is not None:
-        status = error.status or 502
-        body = error_tree(error.cause.status or status, error.cause.message, error.cause.cause)
-        return Answer(id=request.id, s=status, b=body)
-    status = int(status_of(error))
-    return Answer(id=request.id, s=status, b=error_tree(status, error.message, error.cause))
 
 
 def _first(group: BaseExceptionGroup[OpacaError]) -> OpacaError:

@@ -85,7 +85,7 @@ class Dispatcher:
             return response_of(generic_reply(400, raw_path), request, False, False)
         if http.method == "OPTIONS":
             return response_of(self._options(request, match), request, True, False)
-        if http.method == "HEAD" and match.route is not None and match.route.makes_events:
+        if http.method == "HEAD" and match.route is not None and match.route.produces is Kind.OCTETS:
             match = Match(None, {}, match.allowed, match.has_cors)  # a stream has no head of its own
         try:
             request.caller = self._gate.admit(request, match.route)

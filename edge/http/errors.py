@@ -37,6 +37,18 @@ STATUS_BY_ERROR: dict[type[OpacaError], HTTPStatus] = {
 _GENERIC = (errors.EmptyBody, errors.BrokenRequest, errors.UnsupportedContent, errors.NotAllowed, errors.TooSlow)
 
 
+class PassedOn(errors.RemoteError):
+    """What another platform answered for us, to be passed on as it is.
+
+    Attributes:
+        reply: The answer.
+    """
+
+    def __init__(self, reply: Reply, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message, cause, reply.status)
+        self.reply = reply
+
+
 def status_of(error: OpacaError) -> HTTPStatus:
     """Return the status of an error, that of its nearest ancestor in the table."""
     return next(STATUS_BY_ERROR[cls] for cls in type(error).__mro__ if cls in STATUS_BY_ERROR)
@@ -44,6 +56,8 @@ def status_of(error: OpacaError) -> HTTPStatus:
 
 def error_reply(error: OpacaError, path: str) -> Reply:
     """Return the answer for a domain error; `path` is the raw path, shown in the generic form only."""
+    if isinstance(error, PassedOn):
+        return error.reply
     status = status_of(error)
     if isinstance(error, errors.NotLoggedIn):
         return Reply(error.message.encode(), None, status, (("WWW-Authenticate", "Bearer"),))

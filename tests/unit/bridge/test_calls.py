@@ -12,7 +12,7 @@ from bridge.answers import PING, Answers, Crowd
 from bridge.calls import Calls
 from bridge.envelope import Answer, Presence, Request, Unreadable, read, write
 from bridge.mqtt.failures import LinkError
-from bridge.proxy import _reply
+from bridge.replies import reply_of
 from bridge.tasks import Tasks
 from edge.errors import Cause, OpacaError, OutcomeUnknown, Overloaded, RemoteError, TooLarge, Unreachable
 from edge.http.errors import error_body
@@ -141,7 +141,7 @@ async def test_the_platform_in_front_asks_nobody_else_after_a_call_that_may_have
             await cloud.other.call(WATER, limit_s=0.02)
         refused = Answer(id="1", s=502, b=answers.error_body(502, "came late"), u=1)
         with pytest.raises(OutcomeUnknown) as stale:
-            _reply(refused)
+            reply_of(refused)
         for error in (unknown.value, stale.value):
             body = error_body(502, error.message, error.cause)
             cause = Cause(502, error.message, Cause(body["cause"]["statusCode"], body["cause"]["message"]))
@@ -187,7 +187,7 @@ async def test_a_call_that_comes_after_its_time_is_not_executed(monkeypatch: pyt
         assert (answer.s, answer.u, home.played) == (502, 1, [])
         assert "s late and is not executed" in str(answer.b)
         with pytest.raises(OutcomeUnknown, match="late"):
-            _reply(answer)
+            reply_of(answer)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -145,7 +145,7 @@ async def test_nobody_gets_through_here_to_a_third_platform(route: str, query: d
         "DELETE /containers/c", "POST /containers", "POST /connections", "GET /users", "POST /users", "GET /history",
         "PUT /invoke/Water", "GET /invoke/Water", "POST /invoke/../users", "POST /invoke/%2e%2e/users", "POST //users",
         "POST /invoke/a?b=c", "POST /invoke/a#b", "POST /invoke/a b", "POST /invoke/a\\b", "POST invoke/a", "GET ",
-        "POST /invoke/a%2Fb", "POST /invoke/ä", "", "POST /invoke/" + "a" * 2000, "post /invoke/Water",
+        "POST /invoke/a%2Fb", "POST /invoke/ä", "", "POST /invoke/" + "a" * 5000, "post /invoke/Water",
     ],
 )  # fmt: skip
 async def test_what_is_no_call_is_never_played(route: str) -> None:
@@ -196,6 +196,12 @@ async def test_an_error_of_the_platform_reads_as_if_it_had_been_asked_directly()
         error = {"statusCode": 502, "message": "m", "cause": {"statusCode": 500, "message": "the pump is stuck"}}
         platform.status, platform.answer = 502, error
         assert await play(Executor("home", ALL, local), "POST /invoke/Water", b={}) == (502, error)
+        generic = {"timestamp": 1776784419123, "status": 403, "error": "Forbidden", "path": "/login"}
+        platform.status, platform.answer = 403, generic
+        assert await play(Executor("home", ALL, local), "POST /login", b={}) == (403, generic)
+        platform.answer = b"{it is no JSON"
+        refused = (403, {"statusCode": 403, "message": "{it is no JSON"})
+        assert await play(Executor("home", ALL, local), "POST /login", b={}) == refused
 
 
 async def test_results_are_told_apart_from_text_and_from_nothing() -> None:

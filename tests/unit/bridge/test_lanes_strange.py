@@ -89,7 +89,7 @@ async def test_a_large_body_passes_and_one_that_is_too_large_is_refused_before_i
         assert (await home.figures()).lost == {}
 
 
-@pytest.mark.parametrize("name", ["a%2Fb", "..", "x" * 1100])
+@pytest.mark.parametrize("name", ["a%2Fb", "..", "x" * 5000])
 async def test_a_name_that_the_other_end_would_not_play_is_refused_before_it_is_accepted(
     tmp_path: Path, name: str
 ) -> None:
