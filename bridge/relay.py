@@ -18,7 +18,7 @@ from bridge.mqtt.driver import Incoming
 from bridge.mqtt.topics import Address
 from bridge.remote import Remote
 from bridge.station import Station
-from bridge.store import Event, Lane, Store
+from bridge.store import Event, Lane, Refused, Store
 from bridge.tasks import Tasks
 from edge.errors import NotStored, ParameterMismatch, TooLarge
 from edge.model.codec import encode
@@ -57,8 +57,8 @@ class Relay:
 
         Raises:
             ParameterMismatch: the other end would not play it.
-            TooLarge: neither it, nor what is in between, would take it.
-            NotStored: it is not; the message says why.
+            TooLarge: neither it, nor what is in between, would take it, or the lane never.
+            NotStored: there is no room for it now; the message says why.
         """
         if not is_message(route):
             raise ParameterMismatch(
@@ -75,6 +75,8 @@ class Relay:
             await self._store.outbox.put(remote.name, lane, Event(route, body, dict(query)))
         except NotStored as error:
             self._say_refused(remote.name, lane, error.message)
+            if isinstance(error, Refused) and error.reason == "too large":
+                raise TooLarge(error.message) from error
             raise
         if self._tap is not None and kind == "broadcast":
             self._tap(remote, name, encode(message.payload))

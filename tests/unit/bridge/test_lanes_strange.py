@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge import envelope, player
+from bridge.config import LaneSettings
 from bridge.envelope import write
 from bridge.store import Event
 from edge.errors import ParameterMismatch, TooLarge
@@ -97,6 +98,15 @@ async def test_a_name_that_the_other_end_would_not_play_is_refused_before_it_is_
         with pytest.raises(ParameterMismatch, match="nothing that a bridge carries"):
             await home.broadcast(name, 1)
         assert (await home.figures()).last_seq == 0
+
+
+async def test_a_message_larger_than_its_whole_lane_is_too_large_and_not_to_be_tried_again(tmp_path: Path) -> None:
+    lanes = {"message": LaneSettings(max_mb=0.01)}
+    async with both(tmp_path, lanes=lanes) as (_, cloud, home):
+        with pytest.raises(TooLarge, match="lane message towards cloud takes 10000 bytes, this message alone has 10"):
+            await home.broadcast("temp", "x" * 10_000)
+        await home.broadcast("temp", "x" * 9_000)
+        await until(lambda: cloud.heard("temp") == ["x" * 9_000])
 
 
 async def test_what_an_older_version_accepted_and_nobody_takes_is_dropped_and_reported(tmp_path: Path) -> None:
