@@ -48,31 +48,65 @@ def layout(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | No
 
     Args:
         rows: Cells by column; all rows as long as the header.
-        width: Columns of the terminal; the widest cells are wrapped to fit. None wraps nothing.
+        width: Columns of the terminal; the widest cells are wrapped to fit. Where not even their words would, the last
+            columns are told below each row. None wraps nothing.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(display_width(row[column]) for row in ([*cells, list(header)])) for column in range(len(header))]
+    by_column = list(zip(header, *cells, strict=True))
+    widths = [max(map(display_width, column)) for column in by_column]
+    beside = len(header)
     if width is not None:
-        _narrow(widths, width - len(GAP) * (len(header) - 1))
-    lines: list[str] = []
-    for row in [list(header), *cells]:
-        wrapped = [_wrap(cell, columns) for cell, columns in zip(row, widths, strict=True)]
-        for number in range(max(map(len, wrapped))):
-            parts = [
-                _padded(cell[number] if number < len(cell) else "", columns)
-                for cell, columns in zip(wrapped, widths, strict=True)
-            ]
-            lines.append(GAP.join(parts).rstrip())
+        words = [max(map(_longest_word, column)) for column in by_column]
+        beside = _fitting(words, width)
+        if not beside:  # the first column's words are as wide as the terminal: words are broken
+            beside, words = len(header), [_NARROWEST] * len(header)
+        widths = widths[:beside]
+        _narrow(widths, words, width - len(GAP) * (beside - 1))
+    lines = _side_by_side(header, widths)
+    for row in cells:
+        lines += _side_by_side(row, widths)
+        rest = [f"{name.lower()}: {cell}" for name, cell in zip(header[beside:], row[beside:], strict=True) if cell]
+        if width is not None and rest:
+            lines += [GAP + line for line in _wrap("; ".join(rest), max(width - len(GAP), 1))]
     return lines
 
 
-def _narrow(widths: list[int], available: int) -> None:
-    """Take columns from the widest until all fit, or none is wider than the narrowest that makes sense."""
+def _side_by_side(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Return the lines of those cells of a row that have a width."""
+    wrapped = [_wrap(cell, columns) for cell, columns in zip(row, widths, strict=False)]
+    lines = []
+    for number in range(max(map(len, wrapped))):
+        parts = [
+            _padded(cell[number] if number < len(cell) else "", columns)
+            for cell, columns in zip(wrapped, widths, strict=True)
+        ]
+        lines.append(GAP.join(parts).rstrip())
+    return lines
+
+
+def _longest_word(text: str) -> int:
+    return max(map(display_width, text.split()), default=0)
+
+
+def _fitting(widths: Sequence[int], available: int) -> int:
+    """Return how many of the first columns fit."""
+    count = 0
+    for columns in widths:
+        available -= columns
+        if available < 0:
+            break
+        count += 1
+        available -= len(GAP)
+    return count
+
+
+def _narrow(widths: list[int], least: Sequence[int], available: int) -> None:
+    """Take columns from the widest until all fit, or none is wider than the least that makes sense."""
     while sum(widths) > available:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        spare = [number for number, columns in enumerate(widths) if columns > least[number]]
+        if not spare:
             return
-        widths[widest] -= 1
+        widths[max(spare, key=widths.__getitem__)] -= 1
 
 
 def _wrap(text: str, columns: int) -> list[str]:

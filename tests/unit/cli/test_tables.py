@@ -18,6 +18,27 @@ def test_widest_column_is_wrapped_to_fit() -> None:
     assert all(display_width(line) <= 30 for line in lines)
 
 
+@pytest.mark.parametrize("width", [100, 80, 60, 40])
+def test_no_word_is_broken_where_there_are_many_columns(width: int) -> None:
+    header = ("ID", "NAME", "IMAGE", "STATE", "FOR", "MEMORY", "REASON")
+    rows = [("b3947c7e", "greenhouse", "greenhouse:1.2", "restarting", "12 min", "", "it ended: Connection refused")]
+    lines = layout(header, rows, width)
+    assert all(display_width(line) <= width for line in lines)
+    shown = " ".join(lines).replace(";", " ").split()
+    assert {word for cell in rows[0] for word in cell.split()} <= set(shown)
+    assert lines[0].startswith("ID        NAME")
+
+
+def test_columns_that_find_no_room_are_told_below_their_row() -> None:
+    lines = layout(
+        ("ID", "STATE", "PORT", "REASON"), [("b3947c7e", "away", "", "Connection refused"), *[("1",) * 4]], 18
+    )
+    assert lines == [
+        "ID        STATE", "b3947c7e  away", "  reason:", "  Connection", "  refused", "1         1",
+        "  port: 1; reason:", "  1",
+    ]  # fmt: skip
+
+
 def test_long_words_are_broken() -> None:
     assert all(len(line) <= 20 for line in layout(("A", "B"), [("x" * 50, "y")], 20))
 
