@@ -10,7 +10,7 @@ from edge.cli.boards_known import Board, known_boards, named
 from edge.cli.containers import first_line
 from edge.cli.containers_figures import age_s, duration_text
 from edge.cli.containers_known import short_ids
-from edge.cli.containers_live import Screen, passes, quit_key
+from edge.cli.containers_live import Screen, passes, quit_key, seconds
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output, local_time
 from edge.cli.platform import Platform, call_platform, client_arguments
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `boards list` takes."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="one board only")
     parser.add_argument("-w", "--watch", action="store_true", help="go on looking, on a terminal; q ends")
-    parser.add_argument("--interval", metavar="S", type=float, default=1.0, help="with --watch: seconds between looks")
+    parser.add_argument(
+        "--interval", metavar="S", type=seconds, default=1.0, help="with --watch: seconds between looks"
+    )
     client_arguments(parser)
 
 

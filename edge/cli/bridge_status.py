@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.cli.bridge_known import bridge_arguments, call_bridge
 from edge.cli.containers_figures import bar, can_show_blocks, duration_text, size_text
-from edge.cli.containers_live import Screen, passes, quit_key
+from edge.cli.containers_live import Screen, passes, quit_key, seconds
 from edge.cli.output import Output, counted
 from edge.cli.platform import Platform
 from edge.cli.tables import layout
@@ -33,7 +33,9 @@ _FULL = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `bridge status` takes."""
     parser.add_argument("-w", "--watch", action="store_true", help="go on looking, drawn in place on a terminal")
-    parser.add_argument("--interval", metavar="S", type=float, default=1.0, help="with --watch: seconds between looks")
+    parser.add_argument(
+        "--interval", metavar="S", type=seconds, default=1.0, help="with --watch: seconds between looks"
+    )
     parser.add_argument("--count", metavar="N", type=int, help="with --watch: end after N looks")
     bridge_arguments(parser)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from edge.cli.containers_figures import age_s, duration_text, size_text
 from edge.cli.containers_known import find, short_ids, statuses
-from edge.cli.containers_live import Screen, passes, quit_key
+from edge.cli.containers_live import Screen, passes, quit_key, seconds
 from edge.cli.output import Output, counted, local_time, text_of
 from edge.cli.platform import Platform, call_platform, client_arguments
 from edge.cli.tables import layout
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `containers` takes."""
     parser.add_argument("container", metavar="ID|NAME", nargs="?", help="one container only, with all that is known")
     parser.add_argument("-w", "--watch", action="store_true", help="go on looking; a table on a terminal, else changes")
-    parser.add_argument("--interval", metavar="S", type=float, default=1.0, help="with --watch: seconds between looks")
+    parser.add_argument(
+        "--interval", metavar="S", type=seconds, default=1.0, help="with --watch: seconds between looks"
+    )
     parser.add_argument("--count", metavar="N", type=int, help="with --watch: end after N looks")
     client_arguments(parser)
 

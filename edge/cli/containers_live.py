@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import signal
 import sys
@@ -58,6 +59,18 @@ class Screen:
         frame = "".join(f"{line}{_REST_OF_LINE}\n" for line in lines)
         _write(f"{_FRAME}{_NO_WRAP}{back}{frame}{_REST_OF_SCREEN}{_WRAP}{_END_OF_FRAME}")
         self._painted, self._last = len(lines), lines
+
+
+def seconds(text: str) -> float:
+    """Return a time that a user wrote, for `type=` of an argument.
+
+    Raises:
+        ValueError: no number, or none that time can be.
+    """
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edge.cli.containers import WELL, first_line
 from edge.cli.containers_figures import age_s, bar, can_show_blocks, duration_text, size_text
 from edge.cli.containers_known import statuses
-from edge.cli.containers_live import Screen, passes, quit_key
+from edge.cli.containers_live import Screen, passes, quit_key, seconds
 from edge.cli.output import Output, counted
 from edge.cli.platform import Platform, call_platform, client_arguments
 from edge.cli.tables import display_width, printable
@@ -52,7 +52,7 @@ class Usage:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `containers top` takes."""
     parser.add_argument("--once", action="store_true", help="print one look and end; so without a terminal")
-    parser.add_argument("--interval", metavar="S", type=float, default=1.0, help="seconds between looks (1)")
+    parser.add_argument("--interval", metavar="S", type=seconds, default=1.0, help="seconds between looks (1)")
     client_arguments(parser)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from edge.config import PlatformConfig, environment, is_colour_wanted
 
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _SECRETS = ("SECRET", "PLATFORM_ADMIN_PWD")
+# What systemd and useradd both take.
+_USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,30}", re.ASCII)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Install the service, or bring an installed one up to date, and wait until it answers."""
     output = Output(is_colour_wanted=is_colour_wanted(environment()))
+    if not _USER_NAME.fullmatch(arguments.user):
+        raise Failed(
+            f"--user {arguments.user!r}: expected a name of letters, digits, '.', '_' and '-', such as {NAME}",
+            ExitCode.USAGE,
+        )
     if not arguments.dry_run:
         need_root("service install")
     file = arguments.config.absolute() if arguments.config else None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import edge.__main__
 from edge.cli.main import VERBS, main
 from tests.unit.cli.conftest import Command, Ran, StandIn
 
@@ -54,6 +55,27 @@ def test_every_verb_has_a_purpose_and_an_example(name: str, capsys: pytest.Captu
     assert out.startswith(f"usage: opaca-edge {name} ")
     assert f"example: opaca-edge {name}" in out
     assert "exit codes:" in out
+
+
+@pytest.mark.parametrize("verb", ["containers", "containers top", "boards list", "bridge status"])
+@pytest.mark.parametrize("interval", ["nan", "inf", "soon"])
+def test_an_interval_is_a_time(verb: str, interval: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--interval", interval]) == 2
+    assert f"argument --interval: invalid seconds value: '{interval}'" in capsys.readouterr().err
+
+
+class _Interrupting:
+    """Ctrl-C while a module is looked for."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "edge.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_command_is_loaded_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "edge.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [_Interrupting(), *sys.meta_path])
+    assert edge.__main__.main() == 130
 
 
 def test_help_of_a_group_shows_its_verbs_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:

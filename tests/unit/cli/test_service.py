@@ -172,6 +172,14 @@ def test_a_dry_run_prints_and_changes_nothing(machine: Path, capsys: pytest.Capt
     assert not (machine / "called").exists()
 
 
+@pytest.mark.parametrize("name", ["b d", "", "-x", "a\nExecStart=/bin/sh", "0", "a:b", "%i", "a" * 40])
+def test_what_can_be_no_user_is_refused(machine: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["service", "install", f"--user={name}", "--dry-run"]) == 2
+    said = capsys.readouterr()
+    assert "expected a name of letters" in said.err
+    assert not said.out
+
+
 def test_the_configuration_file_decides_too(machine: Path, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text('[platform]\nsession_policy = "reconnect"\nport = 80\nstate_dir = "/srv/opaca"\n')
