@@ -22,9 +22,10 @@ log = logging.getLogger(__name__)
 _KEPT_ANSWERS = 64
 _KEPT_BYTES = 1024 * 1024
 _KNOWN_IDS = 2048
-# What is executed at one time, of all parties and of one: none takes all of it, nor all connections of the platform.
-_MAX_RUNNING = 128
-_MAX_OF_PARTY = 64
+# Calls that are executed at one time: not all connections that a platform takes.
+_MAX_RUNNING = 160
+# Of one party, where there are others.
+_MAX_OF_PARTY = 32
 
 # Asks nothing of the platform, only whether the other end is there.
 PING = "PING"
@@ -35,9 +36,15 @@ Play: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 @dataclass(slots=True)
 class Crowd:
-    """How many calls of all parties are executed now."""
+    """Those who call here.
 
-    count: int = 0
+    Attributes:
+        is_shared: Whether they are several: none takes all places then.
+        running: How many calls of all of them are executed now.
+    """
+
+    is_shared: bool = True
+    running: int = 0
 
 
 class Answers:
@@ -54,7 +61,7 @@ class Answers:
         play: Executes a request; raises nothing.
         reply: Sends an answer; `LinkError` if the link is down, `TooLarge` if it cannot be carried.
         tasks: Owns what runs.
-        crowd: Counts what is executed for this and other parties.
+        crowd: This and the other parties.
         """
         self.epoch = 0
         self.age = Age()
@@ -98,12 +105,12 @@ class Answers:
             self._send(refusal(request, "was meant for an earlier connection and is not executed now"))
         elif age_ms > request.x * 1000:
             self._send(refusal(request, f"came {age_ms / 1000:.1f} s late and is not executed now"))
-        elif len(self._running) >= _MAX_OF_PARTY or self._crowd.count >= _MAX_RUNNING:
-            why = f"{len(self._running)} calls of {self._party} are executed already, {self._crowd.count} in all"
+        elif self._crowd.running >= _MAX_RUNNING or (self._crowd.is_shared and len(self._running) >= _MAX_OF_PARTY):
+            why = f"{len(self._running)} calls of {self._party} are executed already, {self._crowd.running} in all"
             self._send(Answer(id=request.id, s=503, b=error_body(503, f"{why}; try again later")))
         else:
             self._running.add(request.id)
-            self._crowd.count += 1
+            self._crowd.running += 1
             self._tasks.start(self._execute(request), f"{self._party}: {request.route}")
 
     async def _execute(self, request: Request) -> None:
@@ -111,7 +118,7 @@ class Answers:
             answer = await self._play(request)
         finally:
             self._running.discard(request.id)
-            self._crowd.count -= 1
+            self._crowd.running -= 1
         self._keep(request, answer)
         self._send(answer)
 

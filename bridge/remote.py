@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 _DEFLATE_FROM_BYTES = 8 * 1024
 _MINUTE_S = 60.0
 _MOST_TOLD = 20
+_MAX_PRESENCE_BYTES = 2048
 MAX_INFO_BYTES = 4 * 1024 * 1024
 
 
@@ -223,5 +224,11 @@ def inflated(payload: bytes) -> bytes:
 
 
 def read_presence(payload: bytes) -> Presence | None:
-    """Return a presence, None for an empty payload: the party was removed for good."""
+    """Return a presence, None for an empty payload: the party was removed for good.
+
+    Raises:
+        Unreadable: it is none, or too large to be kept for each party.
+    """
+    if len(payload) > _MAX_PRESENCE_BYTES:
+        raise Unreadable(f"a presence of {len(payload)} bytes")
     return read(payload, Presence) if payload else None

@@ -83,7 +83,7 @@ class Station:
         self._twins = Twins()
         self._early: dict[str, bytes] = {}
         self._listening: dict[str, asyncio.Task[None]] = {}
-        self._crowd = Crowd()
+        self._crowd = Crowd(is_shared=identity.is_gateway)
         self.passed_over = 0
         manners = Manners(
             filters=self._filters(),
@@ -194,15 +194,17 @@ class Station:
     async def _listen(self, remote: Remote, epoch: int) -> None:
         """Find out that a party is there but cannot be heard: brokers drop without a word what is not allowed."""
         presence, heard = remote.presence, remote.heard
+        problem = (
+            "it is there, but nothing of it is heard: look whether the broker's access list lets it write, and us read,"
+            f" {remote.wires.heard}"
+        )
         await asyncio.sleep(_HEARD_S)
         while remote.presence is presence and epoch == self._epoch and self.link.is_up:
             if remote.heard != heard:
-                remote.complain("")
+                if remote.problem == problem:
+                    remote.complain("")
                 return
-            remote.complain(
-                "it is there, but nothing of it is heard: look whether the broker's access list lets it write, and"
-                f" us read, {remote.wires.heard}"
-            )
+            remote.complain(problem)
             with suppress(OpacaError):  # an answer says that it was mended
                 await remote.call(PING, limit_s=_HEARD_S)
             await asyncio.sleep(_HEARD_S)

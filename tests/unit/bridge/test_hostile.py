@@ -215,9 +215,10 @@ async def test_names_that_are_kept_are_short_whatever_a_site_says(tmp_path: Path
             ("st", Presence(on=1, ep=3, st=long)),
             ("st", Presence(on=1, ep=3, m=long)),
             ("st", Presence(on=1, ep=3, sw=long * 3)),
+            ("st", Presence(on=1, ep=3, h=long * 30)),
         ):
             air.publish(f"{site}/{topic}", write(message))
-        await until(lambda: cloud.end.station.passed_over == 5)
+        await until(lambda: cloud.end.station.passed_over == 6)
         assert not cloud.end.played
         assert long not in repr([*cloud.store.inbox.all_taken(SITE), cloud.end.other.presence])
         await can_still_work(cloud, home)

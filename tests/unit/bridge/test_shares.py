@@ -128,3 +128,17 @@ async def test_rubbish_of_one_site_is_named_a_little_and_that_of_another_all_the
         await settle()
         assert 0 < caplog.text.count(f"/{GREEDY}/") <= 20
         assert caplog.text.count(f"/{QUIET}/up/rq: not a request") == 1
+
+
+async def test_where_there_is_only_one_it_may_have_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_MAX_OF_PARTY", 1)
+    monkeypatch.setattr(answers, "_MAX_RUNNING", 2)
+    async with three() as all_three:
+        quiet, gateway = all_three.sites[QUIET], all_three.cloud.station.remotes[QUIET]
+        quiet.play = lambda request: asyncio.sleep(60, Answer(id=request.id))
+        async with asyncio.TaskGroup() as tasks:
+            calls = [tasks.create_task(gateway.call("POST /invoke/Water", limit_s=20)) for _ in range(2)]
+            await until(lambda: len(quiet.played) == 2)
+            assert (await gateway.call("POST /invoke/Water", limit_s=20)).s == 503
+            for call in calls:
+                call.cancel()

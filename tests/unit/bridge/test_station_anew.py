@@ -152,3 +152,15 @@ async def test_descriptions_of_whom_nobody_sees_are_bounded(monkeypatch: pytest.
         assert list(cloud.station._early) == ["site-7", "site-8"]
         cloud.link.down()
         assert not cloud.station._early
+
+
+async def test_that_a_party_is_heard_ends_no_other_complaint_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station, "_HEARD_S", 0.05)
+    async with joined() as (_, cloud, home):
+        home.link.down()
+        await until(lambda: not cloud.other.is_there)
+        home.link.up()
+        await until(lambda: cloud.other.is_there)
+        cloud.other.complain("lane message waits: its disk is full")
+        await until(lambda: cloud.station._listening["greenhouse"].done())
+        assert cloud.station.problem_with(cloud.other) == "lane message waits: its disk is full"
