@@ -43,7 +43,7 @@ class Remote:
         info: Its `/info`; None if it is not known.
         description: The same, decoded.
         problem: What is wrong though it is there, in words; empty if nothing is.
-        heard: How many messages of it came.
+        heard: How many messages of it came since it was seen to connect.
         is_removed: Whether it was removed for good; if it comes again, it is another one.
         on_change: Called when its description has changed, or it came or went.
     """
@@ -136,8 +136,10 @@ class Remote:
             # Whoever waits for the connection before this one waits in vain.
             self.calls.give_up("has connected anew")
             self._changed()
-            return True
-        return not was_there
+        elif was_there:
+            return False
+        self.heard = 0
+        return True
 
     def out_of_sight(self) -> None:
         """Take note that our own connection ended: who is there is not known before it is said anew.

@@ -193,14 +193,14 @@ class Station:
 
     async def _listen(self, remote: Remote, epoch: int) -> None:
         """Find out that a party is there but cannot be heard: brokers drop without a word what is not allowed."""
-        presence, heard = remote.presence, remote.heard
+        presence = remote.presence
         problem = (
             "it is there, but nothing of it is heard: look whether the broker's access list lets it write, and us read,"
             f" {remote.wires.heard}"
         )
         await asyncio.sleep(_HEARD_S)
         while remote.presence is presence and epoch == self._epoch and self.link.is_up:
-            if remote.heard != heard:
+            if remote.heard:
                 if remote.problem == problem:
                     remote.complain("")
                 return
