@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class Face:
         traits: What a fixture's `differs` may name, e.g. `micropython`.
         headers: Sent with every request that does not name them itself.
         variables: What fixtures may use as `${name}`; each case starts from these.
+        base: Put before each path, for a server that is not at the root.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Face:
     traits: frozenset[str] = frozenset()
     headers: dict[str, str] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
+    base: str = ""
 
 
 def load(folder: Path = FOLDER) -> list[Case]:
@@ -136,17 +139,27 @@ def hold(case: Case, face: Face) -> None:
     Raises:
         AssertionError: the face does not do what the contract says.
     """
-    variables = {**face.variables, **_filled(case.variables, face.variables)}
-    for number, step in enumerate(case.steps, 1):
-        found = _play(step, face, variables)
-        deadline = time.monotonic() + _EVENTUALLY_S
-        while found and step.get("eventually") and time.monotonic() < deadline:
-            time.sleep(0.02)
-            found = _play(step, face, variables)
+    for number, (_, found) in enumerate(_played(case, face), 1):
         assert not found, f"{face.name}: {case.name}, step {number}: {found}"
 
 
-def _play(step: dict[str, Any], face: Face, variables: dict[str, Any]) -> str | None:
+def answers(case: Case, face: Face) -> list[Response]:
+    """Play a case against a face and return its answers, right or wrong."""
+    return [response for response, _ in _played(case, face)]
+
+
+def _played(case: Case, face: Face) -> Iterator[tuple[Response, str | None]]:
+    variables = {**face.variables, **_filled(case.variables, face.variables)}
+    for step in case.steps:
+        response, found = _play(step, face, variables)
+        deadline = time.monotonic() + _EVENTUALLY_S
+        while found and step.get("eventually") and time.monotonic() < deadline:
+            time.sleep(0.02)
+            response, found = _play(step, face, variables)
+        yield response, found
+
+
+def _play(step: dict[str, Any], face: Face, variables: dict[str, Any]) -> tuple[Response, str | None]:
     request = _filled(step["request"], variables)
     method, data = _request(request, face)
     with Wire(face.address) as wire:
@@ -154,10 +167,10 @@ def _play(step: dict[str, Any], face: Face, variables: dict[str, Any]) -> str | 
     found = wrong(response, _filled(step["expect"], variables))
     if found:
         shown = response.body[:400].decode("utf-8", "replace")
-        return f"{found}\n  {method} {request['path']} -> {response.status} {shown!r}"
+        return response, f"{found}\n  {method} {request['path']} -> {response.status} {shown!r}"
     for name, source in step.get("capture", {}).items():
         variables[name] = response.text if source == "$text" else _pointed(response.json(), source)
-    return None
+    return response, None
 
 
 def _request(request: dict[str, Any], face: Face) -> tuple[str, bytes]:
@@ -173,7 +186,7 @@ def _request(request: dict[str, Any], face: Face) -> tuple[str, bytes]:
         body = chunked([body[:middle], body[middle:]])
     headers = {name: value for name, value in wanted.items() if value is not None}
     host = "{}:{}".format(*face.address)
-    return request["method"], request_bytes(request["method"], request["path"], headers, body, host)
+    return request["method"], request_bytes(request["method"], face.base + request["path"], headers, body, host)
 
 
 def _body(request: dict[str, Any]) -> bytes:
