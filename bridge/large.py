@@ -62,7 +62,7 @@ class Large:
         """Send once, unconfirmed.
 
         Raises:
-            LinkError: there is no connection.
+            LinkError: there is no connection, or too much waits for it.
             TooLarge: it is above the limit.
         """
         if len(payload) <= self._whole_bytes:
@@ -131,6 +131,8 @@ class Large:
     def _sent_ahead(self, payload: bytes, wires: Wires, send: Callable[[str, bytes], None]) -> bytes:
         if len(payload) > _MAX_CHUNKED_BYTES:
             raise TooLarge(f"{len(payload)} bytes are more than a bridge carries at once ({MAX_BODY_BYTES} of body)")
+        if self._link.is_crowded:
+            raise LinkError("too much waits for the broker already: large messages wait")
         sid = _PREFIX + new_id()
         topic = wires.stream(sid)
         for chunk in cut(payload, min(CHUNK_BYTES, self._whole_bytes)):

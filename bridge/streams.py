@@ -217,6 +217,7 @@ class Streams:
 
     def broken(self, remote: Remote, why: str) -> None:
         """End all streams with a party."""
+        self._left.pop(remote.name, None)
         for (party, _), reader in self._readers.items():
             if party == remote.name:
                 reader.fail(why)

@@ -29,8 +29,10 @@ _GREETING_S = 10.0
 _CONFIRM_S = 20.0
 # Of messages of QoS 1 that are not confirmed, in either direction; the broker may want fewer.
 _WINDOW = 64
-# What may wait for a slow socket until publishing waits.
+# Packets that may wait for a slow socket: until publishing waits, until large messages do, until nothing is taken.
 _MAX_WAITING = 256
+_CROWDED = 512
+_MOST_WAITING = 1024
 _HOUSEKEEPING_S = 1.0
 # The reason code of MQTT 5 for silence, with which paho tells of it as well.
 _KEEP_ALIVE = 0x8D
@@ -147,7 +149,7 @@ class Connection:
         """
         if self._sock is None:
             raise LinkError("not connected")
-        if len(self._client._out_packet) > 4 * _MAX_WAITING:
+        if len(self._client._out_packet) > _MOST_WAITING:
             raise LinkError("the broker takes too little")
         self._client.publish(topic, payload, 0, retain, self._properties(expires_in_s))
 
@@ -162,6 +164,11 @@ class Connection:
                 raise LinkError("not connected")
             info = self._client.publish(topic, payload, 1, retain)
             await self._confirmed(info.rc, info.mid, f"publishing to {topic}")
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits for the socket that what is left of the room is for small messages."""
+        return len(self._client._out_packet) > _CROWDED
 
     async def drain(self) -> None:
         """Wait until what was published without confirmation is on its way, as far as too much waits."""

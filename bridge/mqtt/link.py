@@ -108,6 +108,11 @@ class Link:
         return MAX_PACKET_BYTES if self._connection is None else self._connection.max_packet_bytes
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits to be sent that large messages have to wait: small ones of others still pass."""
+        return self._connection is not None and self._connection.is_crowded
+
+    @property
     def is_v5(self) -> bool:
         """Whether it speaks MQTT 5."""
         return self._is_v5

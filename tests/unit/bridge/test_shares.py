@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge import answers, large, streams
+from bridge import answers, calls, large, streams
 from bridge.chunks import Flag, cut, pack
 from bridge.envelope import Answer, Credit, Request, write
 from bridge.tasks import Tasks
@@ -87,6 +87,28 @@ async def test_large_bodies_that_one_site_begins_push_out_none_of_another(monkey
         assert len(kept._assemblies) <= 4
 
 
+async def test_large_answers_leave_room_on_the_way_to_the_broker_for_small_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calls, "_FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(calls, "_LONGEST_RETRY_S", 0.02)
+    async with three() as all_three:
+
+        async def answer(request: Request) -> Answer:
+            return Answer(id=request.id, b="x" * 100_000 if request.route.endswith("Large") else "small")
+
+        all_three.cloud.play = answer
+        all_three.cloud.link.is_crowded = True
+        async with asyncio.TaskGroup() as tasks:
+            large_one = tasks.create_task(all_three.sites[GREEDY].other.call("POST /invoke/Large", limit_s=20))
+            assert (await all_three.sites[QUIET].other.call("POST /invoke/Small", limit_s=20)).b == "small"
+            await until(lambda: len(all_three.air.of("up/rq")) >= 4)
+            assert not large_one.done()
+            all_three.cloud.link.is_crowded = False
+        assert large_one.result().b == "x" * 100_000
+        assert len(all_three.cloud.played) == 2
+
+
 async def test_calls_of_one_site_that_never_end_keep_no_other_from_calling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_MAX_OF_PARTY", 2)
     monkeypatch.setattr(answers, "_MAX_RUNNING", 3)
@@ -103,15 +125,15 @@ async def test_calls_of_one_site_that_never_end_keep_no_other_from_calling(monke
             return tasks.create_task(all_three.sites[name].other.call("POST /invoke/Water", limit_s=20))
 
         async with asyncio.TaskGroup() as tasks:
-            calls = [call(GREEDY) for _ in range(2)]
+            begun = [call(GREEDY) for _ in range(2)]
             await until(lambda: len(all_three.cloud.played) == 2)
             refused = await call(GREEDY)
             assert (refused.s, "2 calls of greedy are executed already" in str(refused.b)) == (503, True)
-            calls.append(call(QUIET))
+            begun.append(call(QUIET))
             await until(lambda: len(all_three.cloud.played) == 3)
             assert (await call(QUIET)).s == 503  # no more in all
             ends.set()
-        assert [call.result().b for call in calls] == ["done"] * 3
+        assert [call.result().b for call in begun] == ["done"] * 3
         all_three.cloud.play = None
         for name in (GREEDY, QUIET):  # what has ended counts no more
             assert (await all_three.sites[name].other.call("POST /invoke/Water", limit_s=20)).s == 200
@@ -137,8 +159,8 @@ async def test_where_there_is_only_one_it_may_have_all(monkeypatch: pytest.Monke
         quiet, gateway = all_three.sites[QUIET], all_three.cloud.station.remotes[QUIET]
         quiet.play = lambda request: asyncio.sleep(60, Answer(id=request.id))
         async with asyncio.TaskGroup() as tasks:
-            calls = [tasks.create_task(gateway.call("POST /invoke/Water", limit_s=20)) for _ in range(2)]
+            begun = [tasks.create_task(gateway.call("POST /invoke/Water", limit_s=20)) for _ in range(2)]
             await until(lambda: len(quiet.played) == 2)
             assert (await gateway.call("POST /invoke/Water", limit_s=20)).s == 503
-            for call in calls:
+            for call in begun:
                 call.cancel()

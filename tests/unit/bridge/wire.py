@@ -66,7 +66,7 @@ class MemoryLink:
         self.air = air
         self.figures = LinkFigures()
         self.manners = real._manners
-        self.is_up = False
+        self.is_up = self.is_crowded = False
         self.max_packet_bytes = 256 * 1024
         self._will: Any = None
 
