@@ -125,11 +125,6 @@ class Link:
         """Publish until the broker confirms; `LinkError` if there is no connection, or no more."""
         await self._open().deliver(topic, payload, retain=retain)
 
-    async def drain(self) -> None:
-        """Wait while too much of what was sent still waits for the socket."""
-        if self._connection is not None:
-            await self._connection.drain()
-
     async def run(self) -> None:
         """Keep a connection until cancelled; nothing that a broker does ends this."""
         pause_s = first_s = min(_FIRST_PAUSE_S, self._broker.longest_pause_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -41,7 +42,7 @@ class Inbox:
         self._clock = clock
         self._schedule = Schedule()
         self._offsets_ms: dict[str, int] = {}
-        self._seen: dict[tuple[str, str, Lane], StreamState] = {}
+        self._seen: dict[str, dict[tuple[str, Lane], StreamState]] = defaultdict(dict)
         self._news = asyncio.Event()
         self._changed: dict[str, asyncio.Event] = {}
 
@@ -72,17 +73,17 @@ class Inbox:
 
     def fate(self, site: str, store_id: str, lane: Lane) -> Fate:
         """Return the mark and what became of a lane so far: what is told to the sender."""
-        stream = self._seen.get((site, store_id, lane))
+        stream = self._seen[site].get((store_id, lane))
         return Fate() if stream is None else stream.fate
 
     def taken(self, site: str, store_id: str, lane: Lane) -> Taken:
         """Return the same with the mark's tag: never tell a mark without it."""
-        stream = self._seen.get((site, store_id, lane))
+        stream = self._seen[site].get((store_id, lane))
         return Taken(0, False, Fate()) if stream is None else Taken(stream.mark, False, stream.fate, stream.tag)
 
     def all_taken(self, site: str) -> dict[tuple[str, Lane], Taken]:
         """Return the same for all lanes of all stores of a site."""
-        return {(store, lane): self.taken(site, store, lane) for name, store, lane in self._seen if name == site}
+        return {(store_id, lane): self.taken(site, store_id, lane) for store_id, lane in self._seen[site]}
 
     async def claim(
         self, limit: int, lanes: Collection[Lane] = tuple(Lane), most_of_site: int = ANY_NUMBER
@@ -198,13 +199,13 @@ class Inbox:
     def waiting(self, site: str) -> dict[Lane, int]:
         """Return how many entries of a site wait in each lane to be played."""
         counts = dict.fromkeys(Lane, 0)
-        for (name, _, lane), stream in self._seen.items():
-            counts[lane] += stream.count if name == site else 0
+        for (_, lane), stream in self._seen[site].items():
+            counts[lane] += stream.count
         return counts
 
     def sites(self) -> set[str]:
         """Return all sites that something was ever taken from."""
-        return {site for site, _, _ in self._seen}
+        return {site for site, streams in self._seen.items() if streams}
 
     def changed(self, site: str) -> asyncio.Event:
         """Return what is set whenever `all_taken` of a site may have changed; whoever tells them clears it."""
@@ -218,9 +219,9 @@ class Inbox:
     def seen(self, stream: StreamState) -> None:
         """Take a copy of a stream's counters after a commit."""
         if stream.is_gone:
-            self._seen.pop((stream.site, stream.store_id, stream.lane), None)
+            self._seen[stream.site].pop((stream.store_id, stream.lane), None)
         else:
-            self._seen[stream.site, stream.store_id, stream.lane] = stream
+            self._seen[stream.site][stream.store_id, stream.lane] = stream
         self.changed(stream.site).set()
 
     def _pick(self, limit: int, lanes: Collection[Lane], most_of_site: int) -> list[Pick]:
