@@ -67,7 +67,7 @@ class BrokerPlan:
     @property
     def process_id(self) -> Path:
         """Where a running Mosquitto writes its number."""
-        return self.folder / "mosquitto.pid"
+        return self.folder / "data" / "mosquitto.pid"
 
 
 def configuration_text(plan: BrokerPlan) -> str:

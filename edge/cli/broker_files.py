@@ -136,17 +136,32 @@ class BrokerFiles:
         from bridge.mqtt.broker import access_text, configuration_text
 
         plan = self.plan
-        (self.folder / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)
+        owner = plan.user if os.geteuid() == 0 else ""
+        self._make_folders(owner)
         copy_all(self.facts, self.folder)
-        write_whole(plan.configuration, configuration_text(plan).encode())
-        write_whole(plan.access_list, access_text(plan.root, self.gateways).encode())
-        write_whole(plan.passwords, "".join(f"{line}\n" for line in self.users.values()).encode())
+        write_whole(plan.configuration, configuration_text(plan).encode(), owner=owner)
+        write_whole(plan.access_list, access_text(plan.root, self.gateways).encode(), owner=owner)
+        passwords = "".join(f"{line}\n" for line in self.users.values())
+        write_whole(plan.passwords, passwords.encode(), owner=owner)
         write_whole(self.folder / _FACTS, json.dumps(self.facts, indent=2).encode() + b"\n")
-        if plan.user and os.geteuid() == 0:
-            for path in (self.folder, self.folder / "data", plan.configuration, plan.access_list, plan.passwords):
-                shutil.chown(path, plan.user)
         self.reload()
+
+    def _make_folders(self, owner: str) -> None:
+        """Make the folder, and in it the one that Mosquitto writes to, for a user if one is named.
+
+        The folder itself stays root's: what is in it decides which files root reads and gives away later.
+        """
+        import pwd
+
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not owner:
+            self.folder.chmod(0o700)
+            return
+        known = pwd.getpwnam(owner)
+        os.chown(self.folder, 0, known.pw_gid)
+        self.folder.chmod(0o710)
+        os.chown(data, known.pw_uid, known.pw_gid, follow_symlinks=False)
 
     def reload(self) -> bool:
         """Have a running Mosquitto read its files again; False if none runs."""

@@ -17,6 +17,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, owner: str = "
 
     Raises:
         OSError: it cannot be written, or not be given away.
+        LookupError: there is no such user.
     """
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
@@ -25,9 +26,10 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o600, owner: str = "
         file.write(content)
         file.flush()
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    if owner:
-        import shutil
+        if owner:
+            import pwd
 
-        shutil.chown(unfinished, owner)
+            # The file that is open: whose the folder is could have put another one in its place.
+            os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, -1)
+        os.fsync(descriptor)
     unfinished.replace(path)

@@ -225,7 +225,22 @@ def test_root_s_broker_is_run_by_its_own_user_and_the_platform_s_user_reads_the_
         reads = [str(shutil.which("setpriv")), "--reuid=nobody", "--clear-groups", "cat", str(secret)]
         assert len(subprocess.run(reads, check=True, capture_output=True).stdout) > 20
         assert secret.stat().st_mode & 0o777 == 0o600
+        # What root reads and acts by is none of Mosquitto's.
+        assert [path.stat().st_uid for path in (desk.broker, desk.broker / "broker.json")] == [0, 0]
+        assert desk.broker.stat().st_mode & 0o777 == 0o710
         assert "there is no such user" in desk.init("--owner", "no-such-user", expect=2)
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root gives files to others")
+def test_root_gives_nothing_away_that_mosquitto_points_at(open_folder: Path) -> None:
+    desk = Desk(open_folder)
+    desk.init()
+    elsewhere = open_folder / "elsewhere"
+    elsewhere.mkdir()
+    shutil.rmtree(desk.broker / "data")
+    (desk.broker / "data").symlink_to(elsewhere)
+    desk.edge("broker", "add", "greenhouse", "--folder", str(desk.broker))
+    assert elsewhere.stat().st_uid == 0

@@ -133,7 +133,7 @@ def test_a_part_that_dies_is_named_with_what_it_said_last(open_folder: Path) -> 
     with shown(open_folder, two_free_ports()) as started:
         started.until("plays the cloud answers")
         (folder,) = started.folder.iterdir()
-        os.kill(int((folder / "broker/mosquitto.pid").read_text()), signal.SIGTERM)
+        os.kill(int((folder / "broker/data/mosquitto.pid").read_text()), signal.SIGTERM)
         assert started.ends() == 1
         assert started.process.stderr is not None
         said = started.process.stderr.read()
