@@ -34,7 +34,7 @@ class StateLock:
         """
         try:
             make_folder(self._path.parent)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             log.error("%s cannot be used: %s", self._path.parent, error)
             return self

@@ -66,8 +66,9 @@ def restore(
     lock = StateLock(state).take()
     try:
         if owner is not None:
-            for made in (state, *state.glob(LOCK)):
-                os.chown(made, *owner)
+            os.chown(state, *owner)
+            for made in state.glob(LOCK):
+                os.chown(made, *owner, follow_symlinks=False)
         finish_restore(state)
         _remove_leftovers(images)
         stamp = new_stamp(state)

@@ -63,11 +63,28 @@ class Plan:
 
     @classmethod
     def read(cls, state: Path) -> Self | None:
-        """Read the plan of a restore; None if none is under way."""
+        """Read the plan of a restore; None if none is under way.
+
+        Raises:
+            ValueError: it would move something that is not below the state directory. Root may carry out the plan, and
+                whoever the directory belongs to may have written it.
+        """
         try:
-            return cls(**json.loads((state / _PLAN).read_bytes()))
+            plan = cls(**json.loads((state / _PLAN).read_bytes()))
         except FileNotFoundError:
             return None
+        names = (
+            *plan.old,
+            *plan.new,
+            plan.before(state).name,
+            *Path(plan.fresh).parts,
+            *Path(plan.carried or "").parts,
+        )
+        if "/" in plan.stamp or any("/" in name or name in ("", ".", "..") for name in names):
+            raise ValueError("its plan leads out of the state directory")
+        if plan.before(state).is_symlink() or not (state / plan.fresh).resolve().is_relative_to(state.resolve()):
+            raise ValueError("its plan leads out of the state directory by a link")
+        return plan
 
     def write(self, state: Path) -> None:
         """Have it on the disk; what it speaks of is there before."""

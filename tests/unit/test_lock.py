@@ -80,3 +80,12 @@ def test_where_nothing_can_be_written_there_is_nothing_to_hold(
     lock.release()
     lock.release()
     assert str(tmp_path / "file" / "state") in caplog.text
+
+
+def test_what_a_link_leads_to_is_not_written(tmp_path: Path) -> None:
+    """Root restores a state that belongs to the service, which could have put a link there."""
+    (tmp_path / "precious").write_text("all of it")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "lock").symlink_to(tmp_path / "precious")
+    StateLock(tmp_path / "state").take().release()
+    assert (tmp_path / "precious").read_text() == "all of it"
