@@ -13,6 +13,7 @@ from edge.cli.bridge_settings import bridge_config
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 from edge.cli.platform import Platform
+from edge.cli.tables import printable
 from edge.config import DEFAULT_URL, PlatformConfig, environment, is_colour_wanted
 from edge.errors import OpacaError
 
@@ -60,7 +61,7 @@ def _tell(step: Step, output: Output) -> None:
     if not output.is_json:
         sign = _SIGNS[step.is_good]
         shown = output.red(sign) if step.is_good is False else sign
-        print(f"{shown}{' ' * (8 - len(sign))}{step.name.ljust(13)}{step.text}", flush=True)
+        print(f"{shown}{' ' * (8 - len(sign))}{step.name.ljust(13)}{printable(step.text)}", flush=True)
 
 
 async def _of_broker(settings: BridgeConfig) -> AsyncIterator[Step]:
