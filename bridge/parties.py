@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.mqtt.topics import GATEWAYS, is_site
@@ -18,8 +19,9 @@ from bridge.whole_file import write_whole
 log = logging.getLogger(__name__)
 
 _SUFFIX = ".json"
-# One that changes all the time wears out no card.
+# Changes come in bursts; and one that changes all the time wears out no card.
 _GATHERED_S = 1.0
+_NOT_BEFORE_S = 60.0
 
 
 class Parties:
@@ -34,6 +36,7 @@ class Parties:
         self._folder = (folder / GATEWAYS if station.identity.is_gateway else folder) / station.identity.name
         self._station = station
         self._written: dict[str, bytes] = {}
+        self._written_s: dict[str, float] = {}
         self._changed = asyncio.Event()
         station.on_remote.append(self._watch)
         station.on_gone.append(lambda _: self._changed.set())
@@ -46,18 +49,32 @@ class Parties:
 
     async def run(self) -> None:
         """Write what changes, for as long as the bridge runs."""
+        is_behind = False
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_NOT_BEFORE_S if is_behind else None):
+                    await self._changed.wait()
             await asyncio.sleep(_GATHERED_S)
             self._changed.clear()
-            known = {name: remote.info for name, remote in self._station.remotes.items() if remote.info is not None}
-            for name, info in known.items():
-                if self._written.get(name) != info:
-                    self._written[name] = info
-                    await self._try(lambda name=name, info=info: self._write(name, info))  # type: ignore[misc]
-            for name in self._written.keys() - known.keys():
-                del self._written[name]
-                await self._try(self._path(name).unlink)
+            is_behind = await self._write_changes()
+
+    async def _write_changes(self) -> bool:
+        """Write what has changed; returns whether some of it has to wait, having been written just before."""
+        known = {name: remote.info for name, remote in self._station.remotes.items() if remote.info is not None}
+        is_behind, now_s = False, asyncio.get_running_loop().time()
+        for name, info in known.items():
+            if self._written.get(name) == info:
+                continue
+            if now_s - self._written_s.get(name, float("-inf")) < _NOT_BEFORE_S:
+                is_behind = True
+                continue
+            self._written[name], self._written_s[name] = info, now_s
+            await self._try(lambda name=name, info=info: self._write(name, info))  # type: ignore[misc]
+        for name in self._written.keys() - known.keys():
+            del self._written[name]
+            self._written_s.pop(name, None)
+            await self._try(lambda name=name: self._path(name).unlink(missing_ok=True))  # type: ignore[misc]
+        return is_behind
 
     def _watch(self, remote: Remote) -> None:
         remote.on_change.append(self._changed.set)
