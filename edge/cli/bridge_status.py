@@ -15,7 +15,7 @@ from edge.cli.containers_figures import bar, can_show_blocks, duration_text, siz
 from edge.cli.containers_live import Screen, passes, quit_key, seconds
 from edge.cli.output import Output, counted
 from edge.cli.platform import Platform
-from edge.cli.tables import layout
+from edge.cli.tables import layout, printable
 
 if TYPE_CHECKING:
     from bridge.operation import BridgeStatus, LaneStatus, LinkStatus, SiteStatus
@@ -109,7 +109,7 @@ def lines(status: BridgeStatus, output: Output, width: int | None) -> list[str]:
     has_blocks = can_show_blocks(sys.stdout.encoding)
     drawn = [summary(status), ""]
     if status.platform_problem:
-        drawn[1:] = [output.red(f"no platform: {status.platform_problem}"), ""]
+        drawn[1:] = [output.red(printable(f"no platform: {status.platform_problem}")), ""]
     drawn += _table(_LINKS, [_link_row(link) for link in status.links], output, width)
     if status.sites:
         drawn += ["", *_table(_SITES, [_site_row(site) for site in status.sites], output, width)]
@@ -120,7 +120,10 @@ def lines(status: BridgeStatus, output: Output, width: int | None) -> list[str]:
         rows = [tuple(row[place] for place in places) for row in rows]
         drawn += ["", *_table([_LANES[place] for place in places], rows, output, width)]
     written = "" if status.written_today_bytes is None else f", {size_text(status.written_today_bytes)} written today"
-    foot = f"store {status.store}: {size_text(status.file_bytes)}{written}", f"serves {status.url}"
+    foot = (
+        printable(f"store {status.store}: {size_text(status.file_bytes)}{written}"),
+        printable(f"serves {status.url}"),
+    )
     is_one_line = width is None or len("; ".join(foot)) <= width
     return [*drawn, "", *map(output.dim, ["; ".join(foot)] if is_one_line else foot)]
 

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         (status,) = await find(platform, [arguments.container])
         path = f"/edge/containers/{quote(status.id, safe='')}/log"
         query = (("lines", str(arguments.lines)),)
-        printer = _Printer(output)
+        printer = Printer(output)
         if not arguments.follow:
             async with platform.patience(ANSWER_S):
                 printer.add(await platform.transport.request("GET", path, query))
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     call_platform(arguments, work)
 
 
-class _Printer:
+class Printer:
     """Prints output: into a pipe as it is, to a terminal so that it cannot control it, as JSON one text a line."""
 
     def __init__(self, output: Output) -> None:

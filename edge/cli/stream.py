@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
+from edge.cli.containers_logs import Printer
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.output import Output
 from edge.cli.platform import Platform, call_platform, client_arguments
@@ -33,11 +34,11 @@ def run(arguments: argparse.Namespace) -> None:
     options = CallOptions(container_id=arguments.container, forward=True)
 
     async def follow(platform: Platform, output: Output) -> None:
-        write, flush = sys.stdout.buffer.write, sys.stdout.buffer.flush
+        printer = Printer(output)
         async with platform.transport.get_stream(arguments.stream, arguments.agent, options) as pieces:
             async for piece in pieces:
-                write(piece)
-                flush()
+                printer.add(piece)
+        printer.end()
 
     async def feed(platform: Platform, output: Output) -> None:
         with _source(arguments.send) as file:

@@ -214,3 +214,11 @@ async def test_logs_cannot_control_the_terminal(platform: StandIn) -> None:
         assert await seen.end() == 0
     assert "\\x1b[2Jevil" in seen.drawn
     assert "\x1b" not in seen.drawn
+
+
+async def test_a_stream_cannot_control_the_terminal(platform: StandIn) -> None:
+    platform.answers["GET /stream/Out"] = [b"one\n\x1b[2J\xc2", b"\x9b31m", b"\xc3", b"\xa4\xff\n"]
+    async with terminal(platform, "stream", "Out") as seen:
+        await seen.until("\ufffd")
+        assert await seen.end() == 0
+        assert plain(seen.drawn) == "one\r\n\\x1b[2J\\x9b31mä\ufffd\r\n"
