@@ -51,6 +51,10 @@ class Executor:
         """Return the transport of the party's user; a `CalleeError` if the platform does not let it in."""
         return await self._platform.as_party(self._party, self.access.role or "GUEST")
 
+    def forget_logins(self) -> None:
+        """Log in anew for what comes next: the platform has refused the party's token."""
+        self._platform.forget_login(self._party)
+
     async def play(self, request: Request) -> Answer:
         """Execute a request; whatever goes wrong is an answer."""
         try:

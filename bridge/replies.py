@@ -19,7 +19,9 @@ _GENERIC = {"timestamp", "status", "error", "path"}
 
 def refused(error: RemoteError) -> tuple[int, JsonValue]:
     """Return status and body of a platform's own error, so that it reads as if the platform had been asked directly."""
-    status, cause = error.status or 502, error.cause
+    cause = error.cause
+    # One that redirects has not answered, and whoever asked shall not go there either.
+    status = error.status if error.status is not None and error.status >= 400 else 502
     if cause is None:
         return status, error_tree(status, error.message)
     generic = _generic(cause.message)

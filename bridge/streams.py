@@ -7,6 +7,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from bridge.answers import error_body
@@ -22,7 +23,7 @@ from bridge.remote import Remote
 from bridge.replies import check, failed
 from bridge.station import Station
 from bridge.tasks import Tasks
-from edge.errors import BrokenRequest, OpacaError, Overloaded, Unreachable
+from edge.errors import BrokenRequest, OpacaError, Overloaded, RemoteError, Unreachable
 from edge.http.errors import status_of
 from edge.http.replies import StreamReply
 from edge.http.request import Request as HttpRequest
@@ -114,6 +115,8 @@ class Streams:
                 return await self._sent(remote, request, transport)
             return await self._received(remote, request, transport, *names)
         except OpacaError as error:
+            if isinstance(error, RemoteError) and error.status == HTTPStatus.UNAUTHORIZED:
+                remote.executor.forget_logins()  # what was begun is not played again; the next one finds a new token
             return failed(request.id, error, int(status_of(error)))
         except TimeoutError:
             return Answer(id=request.id, s=502, b=error_body(502, "the platform behind the bridge does not answer"))

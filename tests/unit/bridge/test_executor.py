@@ -14,9 +14,12 @@ from aiohttp import web
 from msgspec import UNSET
 
 from bridge.access import Access
+from bridge.answers import error_body
 from bridge.envelope import Request
 from bridge.executor import Executor
 from bridge.local import Administrator, LocalPlatform
+from bridge.replies import refused
+from edge.errors import RemoteError
 
 ALL = Access("USER", ["*"])
 
@@ -199,9 +202,10 @@ async def test_an_error_of_the_platform_reads_as_if_it_had_been_asked_directly()
         generic = {"timestamp": 1776784419123, "status": 403, "error": "Forbidden", "path": "/login"}
         platform.status, platform.answer = 403, generic
         assert await play(Executor("home", ALL, local), "POST /login", b={}) == (403, generic)
+        assert refused(RemoteError("it redirects", status=307)) == (502, error_body(502, "it redirects"))
         platform.answer = b"{it is no JSON"
-        refused = (403, {"statusCode": 403, "message": "{it is no JSON"})
-        assert await play(Executor("home", ALL, local), "POST /login", b={}) == refused
+        as_text = error_body(403, "{it is no JSON")
+        assert await play(Executor("home", ALL, local), "POST /login", b={}) == (403, as_text)
 
 
 async def test_results_are_told_apart_from_text_and_from_nothing() -> None:

@@ -150,7 +150,7 @@ async def test_an_error_is_passed_on_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("status", [400, 403, 404, 502, 503, 507])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 502, 503, 507])
 async def test_what_the_opening_of_a_stream_was_refused_with_is_passed_on_as_it_is(
     method: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +161,7 @@ async def test_what_the_opening_of_a_stream_was_refused_with_is_passed_on_as_it_
         monkeypatch.setattr(house.home.executor, "transport", refuse)
         error = {"statusCode": status, "message": "m", "cause": {"statusCode": 500, "message": "the pump is stuck"}}
         assert await house.ask(method, "/stream/Values", data=b"x" if method == "POST" else None) == (status, error)
+        assert house.home.executor.forgotten == (status == 401)  # the next one logs in anew
 
 
 async def test_what_no_platform_takes_is_not_taken_here_either() -> None:

@@ -144,6 +144,10 @@ class FakeExecutor:
     def __init__(self) -> None:
         self.access = Access("USER", ["*"])
         self.platform = FakeTransport()
+        self.forgotten = 0
+
+    def forget_logins(self) -> None:
+        self.forgotten += 1
 
     async def transport(self) -> FakeTransport:
         return self.platform
