@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import envelope, player
+from bridge import ends, envelope, player
 from bridge.config import LaneSettings
 from bridge.envelope import write
 from bridge.store import Event
@@ -121,8 +121,9 @@ async def test_what_an_older_version_accepted_and_nobody_takes_is_dropped_and_re
 
 
 async def test_a_database_that_was_copied_back_is_found_out_by_either_end(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ends, "_RESEND_S", 60.0)  # it goes on at once
     air = Air()
     async with place(air, tmp_path, GATEWAY) as cloud:
         async with place(air, tmp_path, SITE) as home:

@@ -144,11 +144,10 @@ async def test_rubbish_of_one_site_is_named_a_little_and_that_of_another_all_the
 ) -> None:
     async with three() as all_three:
         for number in range(300):
-            all_three.air.publish(f"opaca/v1/{GREEDY}/up/ev/{number}", b"")
-            all_three.air.publish(f"opaca/v1/{GREEDY}/up/rq", b"%d" % number)
+            all_three.air.publish(f"opaca/v1/{GREEDY}/up/sm/L{number}", b"none")
         all_three.air.publish(f"opaca/v1/{QUIET}/up/rq", b"no request")
         await settle()
-        assert 0 < caplog.text.count(f"/{GREEDY}/") <= 20
+        assert caplog.text.count(f"/{GREEDY}/up/sm/") == 20
         assert caplog.text.count(f"/{QUIET}/up/rq: not a request") == 1
 
 

@@ -164,3 +164,15 @@ async def test_that_a_party_is_heard_ends_no_other_complaint_of_it(monkeypatch: 
         cloud.other.complain("lane message waits: its disk is full")
         await until(lambda: cloud.station._listening["greenhouse"].done())
         assert cloud.station.problem_with(cloud.other) == "lane message waits: its disk is full"
+
+
+async def test_who_was_heard_before_and_is_not_since_it_came_again_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station, "_HEARD_S", 0.05)
+    async with joined() as (air, cloud, home):
+        home.link.down()
+        await until(lambda: not cloud.other.is_there)
+        air.changes = lambda topic, payload: [] if "/up/rs/" in topic else None
+        home.link.up()
+        await until(lambda: "nothing of it is heard" in cloud.station.problem_with(cloud.other))
+        air.changes = lambda topic, payload: None
+        await until(lambda: not cloud.station.problem_with(cloud.other))
