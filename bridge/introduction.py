@@ -31,19 +31,10 @@ class Introduction:
         self._identity = identity
         self._info = b""
         self._hash = ""
-        name = identity.name
-        if identity.is_gateway:
-            self._kind, self._topic, self._info_topic = (
-                "gateway",
-                topics.gateway(name, "st"),
-                topics.gateway(name, "info"),
-            )
-        else:
-            self._kind, self._topic, self._info_topic = (
-                "platform",
-                topics.own(name, "st"),
-                topics.site(name, "up", "info"),
-            )
+        name, is_gateway = identity.name, identity.is_gateway
+        self._kind = "gateway" if is_gateway else "platform"
+        self._topic = topics.gateway(name, "st") if is_gateway else topics.own(name, "st")
+        self._info_topic = topics.gateway(name, "info") if is_gateway else topics.site(name, "up", "info")
 
     def describe(self, info: bytes) -> bool:
         """Take the local platform's `/info`; returns whether it is another one, to be said."""

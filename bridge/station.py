@@ -216,11 +216,11 @@ class Station:
                 incoming.ack()
             return
         except OpacaError as error:
-            self._name(incoming.topic, error.message)
+            self._name_once(incoming.topic, error.message)
         except LinkError as error:
             log.info("%s: %s", incoming.topic[:200], error)
         except Exception as error:  # noqa: BLE001 - else a stranger's message would end the connection for all, again and again
-            self._name(incoming.topic, f"{type(error).__name__}: {error}")
+            self._name_once(incoming.topic, f"{type(error).__name__}: {error}")
         self.passed_over += 1
         incoming.ack()
 
@@ -352,7 +352,7 @@ class Station:
     def _reply(self, remote: Remote, answer: Answer) -> None:
         self.large.send(remote.wires.answer, write(answer), remote.wires)
 
-    def _name(self, topic: str, problem: str) -> None:
+    def _name_once(self, topic: str, problem: str) -> None:
         """Log what somebody does wrong, once for each topic."""
         address = self._topics.read(topic)
         if self._said.is_new("" if address is None else address.party, topic):
