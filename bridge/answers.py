@@ -25,7 +25,7 @@ _KNOWN_IDS = 2048
 # Calls that are executed at one time: not all connections that a platform takes.
 _MAX_RUNNING = 160
 # Of one party, where there are others.
-_MAX_OF_PARTY = 32
+_MAX_OF_PARTY = 64
 
 # Asks nothing of the platform, only whether the other end is there.
 PING = "PING"
