@@ -33,7 +33,8 @@ from edge.transport.http import HttpTransport
 log = logging.getLogger(__name__)
 
 _PREFIX = "S"
-_OPEN_S = 30.0
+# An agent may have nothing to say for long, and some containers begin to answer with the first piece only.
+_OPEN_S = 3600.0
 _LONGEST_POST_S = 24 * 3600.0
 _LONGEST_SID = 64
 # What passes at one time; no party takes all of it from the others.
@@ -145,13 +146,12 @@ class Streams:
         """Send the pieces of a source, until its end, or until nobody reads any more."""
         path = request.route.partition(" ")[2]
         try:
-            async with (
-                transport.open(path, passed_query(path, request.q)) as pieces,
-                asyncio.TaskGroup() as tasks,
-            ):
-                is_open.set_result(None)
+            async with asyncio.TaskGroup() as tasks:
+                # From the beginning: whoever leaves before the source is open leaves nothing behind.
                 attending = tasks.create_task(writer.attend(), name="attend to the reader")
-                await _feed(writer, pieces)
+                async with transport.open(path, passed_query(path, request.q)) as pieces:
+                    is_open.set_result(None)
+                    await _feed(writer, pieces)
                 attending.cancel()
         except* OpacaError as group:
             error = _first(group)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -339,6 +341,33 @@ async def test_no_more_streams_pass_than_there_is_room_for(monkeypatch: pytest.M
         async with cloud.streams.opened(cloud.other, "GET /stream/Values", {}, {}).source as pieces:
             await anext(pieces)
             assert isinstance(await outcome(read_all(cloud)), Overloaded)
+        await idle(cloud, home)
+
+
+async def test_a_source_may_take_long_to_open_and_is_left_at_once_by_a_reader_that_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_open, waiting = asyncio.Event(), 0
+
+    @asynccontextmanager
+    async def open_late(path: str, query: Any = ()) -> AsyncIterator[AsyncIterator[bytes]]:
+        nonlocal waiting
+        waiting += 1
+        try:
+            await may_open.wait()
+        finally:
+            waiting -= 1
+        yield in_pieces(b"abc")
+
+    async with joined() as (_, cloud, home):
+        monkeypatch.setattr(home.executor.platform, "open", open_late)
+        leaving = asyncio.create_task(read_all(cloud))
+        staying = asyncio.create_task(read_all(cloud))
+        await until(lambda: waiting == 2)
+        leaving.cancel()
+        await until(lambda: waiting == home.streams.count == cloud.streams.count == 1)
+        may_open.set()
+        assert await staying == b"abc"
         await idle(cloud, home)
 
 
