@@ -81,9 +81,10 @@ class Executor:
         if refusal is not None:
             return 403, error_body(403, f"{route} {refusal}")
         method, _, path = route.partition(" ")
+        limit = asyncio.timeout(_limit_s(query))
         try:
             options = self._options(headers, idempotency_key)
-            async with asyncio.timeout(_LONGEST_S):
+            async with limit:
                 answer = await self._let_in(
                     lambda transport: transport.request(
                         method, path, passed_query(path, query), body, options, is_login_token_sent=True
@@ -94,7 +95,9 @@ class Executor:
         except RemoteError as error:
             return refused(error)
         except TimeoutError:
-            return 502, error_body(502, f"the platform behind the bridge did not answer {route}")
+            message = f"the platform behind the bridge did not answer {route}"
+            # Else it was the login that took too long, and nothing was begun.
+            return 502, error_tree(502, message, unknown(message).cause if limit.expired() else None)
         except CalleeError as error:
             if isinstance(error, OutcomeUnknown):
                 return 502, error_tree(502, error.message, unknown(error.message).cause)
@@ -123,6 +126,12 @@ class Executor:
         if token is None and idempotency_key is None:
             return NO_OPTIONS
         return CallOptions(login_token=token, idempotency_key=idempotency_key)
+
+
+def _limit_s(query: Mapping[str, str]) -> float:
+    """Return how long an answer is waited for: longer than the platform itself does."""
+    asked = query.get("timeout", "")
+    return _LONGEST_S + (int(asked) if asked.isdecimal() and len(asked) <= 10 else 0)
 
 
 def passed_query(path: str, query: Mapping[str, str]) -> list[tuple[str, str]]:

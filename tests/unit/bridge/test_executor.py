@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 from msgspec import UNSET
 
+from bridge import executor
+from bridge import local as local_platform
 from bridge.access import Access
 from bridge.answers import error_body
 from bridge.envelope import Request
@@ -44,6 +46,7 @@ class Platform:
     answer: Any = "ok"
     logins: int = 0
     waiting: int = 0
+    pause_s: float = 0.0
 
     def restart(self) -> None:
         """Forget tokens and the users of parties, as one does whose state was lost."""
@@ -77,6 +80,7 @@ class Platform:
             return web.json_response({}, status=201)
         self.calls.append((user, request.method, request.raw_path, body))
         self.headers.append(dict(request.headers))
+        await asyncio.sleep(self.pause_s)
         if isinstance(self.answer, bytes):
             return web.Response(body=self.answer, status=self.status)
         return web.json_response(self.answer, status=self.status)
@@ -206,6 +210,23 @@ async def test_an_error_of_the_platform_reads_as_if_it_had_been_asked_directly()
         platform.answer = b"{it is no JSON"
         as_text = error_body(403, "{it is no JSON")
         assert await play(Executor("home", ALL, local), "POST /login", b={}) == (403, as_text)
+
+
+async def test_a_call_that_is_never_answered_may_have_had_its_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_LONGEST_S", 0.2)
+    async with played_at() as (platform, local):
+        party = Executor("home", ALL, local)
+        await party.transport()
+        platform.pause_s = 0.4
+        status, body = await play(party, "POST /invoke/Water", b={})
+        assert (status, body["cause"]) == (502, error_body(504, "the outcome is unknown"))
+        assert "did not answer POST /invoke/Water" in body["message"]
+        # A caller that has more time is given it.
+        assert await play(party, "POST /invoke/Water", b={}, q={"timeout": "20"}) == (200, "ok")
+        monkeypatch.setattr(local_platform, "_CALL_S", 0.0)
+        # A login that is not answered: nothing was begun.
+        status, body = await play(Executor("shed", ALL, local), "POST /invoke/Water", b={})
+        assert (status, "cause" in body, len(platform.calls)) == (502, False, 2)
 
 
 async def test_results_are_told_apart_from_text_and_from_nothing() -> None:
