@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
@@ -31,6 +32,8 @@ _GRACE_S = 4.0
 _LONGEST_INVOKE_S = 3590.0
 # An action that is not begun within this is not begun at all.
 _BEGIN_S = 30.0
+# Bytes of a header that are no UTF-8, which JSON cannot carry.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 # Has a platform of this kind take a message that it could not hand over for lost.
 _KEEPS = ((KEEPS_MESSAGES, "true"),)
 
@@ -238,4 +241,6 @@ def _query(request: Request) -> dict[str, str]:
 
 def _headers(request: Request) -> dict[str, str]:
     token = request.headers.get("ContainerLoginToken")
-    return {} if token is None else {"ContainerLoginToken": token}
+    if token is None or _SURROGATES.search(token):  # nobody was given one that is no UTF-8
+        return {}
+    return {"ContainerLoginToken": token}

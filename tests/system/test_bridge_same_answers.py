@@ -239,6 +239,9 @@ def odd_requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for method in ("GET", "PUT", "DELETE", "HEAD"):
         yield method, "/invoke/Echo", {}
     yield "HEAD", "/stream/Void", {}
+    for token in ("\xff", "ü", "x" * 12_000):
+        yield "POST", "/invoke/Add/tester", {"body": {"x": 1, "y": 1}, "ContainerLoginToken": token}
+        yield "GET", "/stream/Count", {"ContainerLoginToken": token}
     for accept in ("text/plain", "application/json;q=0", "text/html,*/*;q=0.1", "rubbish"):
         yield "POST", "/invoke/Echo/tester", {"body": {"value": "x"}, "Accept": accept}
         yield "GET", "/stream/Void/odd", {"Accept": accept}
