@@ -23,7 +23,7 @@ _KEPT_ANSWERS = 64
 _KEPT_BYTES = 1024 * 1024
 _KNOWN_IDS = 2048
 # Calls that are executed at one time: not all connections that a platform takes.
-_MAX_RUNNING = 160
+_MAX_RUNNING = 150
 # Of one party, where there are others.
 _MAX_OF_PARTY = 64
 

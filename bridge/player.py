@@ -17,10 +17,11 @@ from edge.model.json_value import JsonValue
 
 log = logging.getLogger(__name__)
 
-# In flight at one time, of all sites and of one: what hangs at the targets of one leaves places for others.
-_AT_ONCE = 24
+# In flight at one time, of all sites and of one: what hangs at the targets of one leaves places for others. As many are
+# free besides as one may have: so many are read from the disk at once, and each time costs as much as a few messages.
+_AT_ONCE = 32
 _AT_ONCE_OF_SITE = 16
-_ALARMS_AT_ONCE = 6
+_ALARMS_AT_ONCE = 8
 _ALARMS_AT_ONCE_OF_SITE = 4
 # Refused for good, and refused in a way that may pass: an agent starts anew, a token is renewed.
 _HOPELESS = frozenset({400, 413, 422})
@@ -39,7 +40,7 @@ _DOUBLINGS = 16
 
 
 class Player:
-    """Plays entries, of one site up to 16 at once, and 4 alarms besides; of all sites 24 and 6."""
+    """Plays entries, of one site up to 16 at once, and 4 alarms besides; of all sites 32 and 8."""
 
     def __init__(self, store: Store, executor_of: Callable[[str], Executor], tasks: Tasks) -> None:
         self._inbox = store.inbox
