@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from edge.launcher.process.limits import CgroupLeaf, Cgroups, Limits, enforced
+from tests.contract.running import until
 
 BOTH = frozenset(("memory", "cpu"))
 
@@ -132,9 +133,17 @@ def test_the_kernel_ends_a_whole_group_at_once() -> None:
         leaf = None
     if leaf is None:
         pytest.skip("no control groups of version 2 that this user may divide")
-    process = subprocess.Popen(["/bin/sh", "-c", "sleep 3600"], start_new_session=True)
+    # Its child begins when it is in the group: before, it would stay outside.
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", "read go; sleep 3600 & wait"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
     try:
         leaf.add(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        members = leaf.path / "cgroup.procs"
+        until(lambda: len(members.read_text().split()) == 2, "its child is in the group, too")
         assert str(process.pid) in (leaf.path / "cgroup.procs").read_text().split()
         assert not leaf.remove()
         leaf.kill()
