@@ -82,7 +82,7 @@ async def serve(
             ):
                 # Where the command finds it, whichever port the system chose.
                 address = config.state_dir / _ADDRESS_FILE
-                await asyncio.to_thread(address.write_text, url_of(config.host, tcp_port) + "\n")
+                await asyncio.to_thread(write_whole, address, f"{url_of(config.host, tcp_port)}\n".encode())
                 if on_ready is not None:
                     on_ready(url)
                 if not await _is_damaged(store, stop):

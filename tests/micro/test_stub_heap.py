@@ -146,9 +146,12 @@ def test_what_does_not_fit_into_the_memory_is_refused_and_leaves_nothing(board: 
     answers = []
     for size in (300, 1024, 2048, 4096, 5000):
         text = b'{"payload": "' + b"x" * (size - 15) + b'"}'
-        answers.append(board.ask("POST", "/send/climate", body=text))
-        answers.append(board.ask("POST", "/stream/Take", body=b"y" * size))
-        assert is_good(board)
+        for path, body in (("/send/climate", text), ("/stream/Take", b"y" * size)):
+            # Where there is not even room to say so, the connection is closed.
+            with contextlib.suppress(WireClosed):
+                answers.append(board.ask("POST", path, body=body))
+            until(lambda: is_good(board), "a good request is answered")
+    assert len(answers) >= 7
     refused = [answer for answer in answers if answer.status != 200]
     assert {answer.status for answer in refused} == {413}
     assert {answer.json()["message"] for answer in refused} == {
