@@ -14,7 +14,7 @@ from edge.cli.authority import CA_CERT, CA_KEY, MOST_DAYS, SERVER_CERT, Names, m
 from edge.cli.failures import Failed
 from edge.cli.tls_files import read_names
 from edge.cli.tls_renew import why_not
-from edge.cli.whole_files import write_whole
+from edge.state.whole_file import write_whole
 
 _COPIES = {"cert": "server.pem", "key": "server.key", "ca": "clients.pem"}
 _LOOPBACK = "127.0.0.1"

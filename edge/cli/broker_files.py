@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from edge.cli.broker_certificate import copies_of, copy_all, hosts_of
 from edge.cli.failures import ExitCode, Failed
 from edge.cli.port_owner import why_not_listening
-from edge.cli.whole_files import write_whole
 from edge.config import PlatformConfig
+from edge.state.whole_file import write_whole
 
 if TYPE_CHECKING:
     from bridge.mqtt.broker import BrokerPlan

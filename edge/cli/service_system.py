@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.cli.failures import Failed
 from edge.cli.service_unit import UNIT
-from edge.cli.whole_files import write_whole
+from edge.state.whole_file import write_whole
 
 UNIT_FOLDER = Path("/etc/systemd/system")
 CREDENTIALS = Path("/etc/opaca-edge/credentials")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_bytes
 
 from edge.state.folders import sync_folder
+from edge.state.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +38,8 @@ def kept_secret(state_dir: Path, read: Callable[[str], bytes]) -> bytes:
         return token_bytes(_KEY_BYTES)
     made = token_bytes(_KEY_BYTES)
     try:
-        _write(path, b64encode(made) + b"\n")
+        write_whole(path, b64encode(made) + b"\n")
+        sync_folder(path.parent)
     except OSError as error:
         log.error("%s cannot be written (%s): tokens are valid until the platform stops", path, error)
     return made
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that after a power cut it is there as a whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    unfinished.rename(path)
-    sync_folder(path.parent)

@@ -29,7 +29,7 @@ def test_the_secret_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "secret.new").write_bytes(b"half")
+    (tmp_path / ".secret.new").write_bytes(b"half")
     assert len(kept_secret(tmp_path, SIGNING_KEY.read)) == 32
 
 
